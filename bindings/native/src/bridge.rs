@@ -1,0 +1,77 @@
+//! From futures to callers: at once where possible, by blocking, or in the background.
+
+use std::{
+    cell::Cell,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
+
+use undercroft::engine::{Code, Error, Result};
+
+use crate::{gate, runtime};
+
+thread_local! {
+    static MAY_BLOCK: Cell<bool> = const { Cell::new(false) };
+}
+
+pub(crate) fn may_block() -> bool {
+    MAY_BLOCK.with(Cell::get)
+}
+
+/// A future whose every poll is inside the fork gate, with its panics caught: they become `internal`.
+struct Gated<F> {
+    future: Pin<Box<F>>,
+    may_block: bool,
+}
+
+impl<T, F: Future<Output = Result<T>>> Future for Gated<F> {
+    type Output = Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
+        let _gate = gate::enter();
+        let before = MAY_BLOCK.with(|flag| flag.replace(self.may_block));
+        let polled = catch_unwind(AssertUnwindSafe(|| self.future.as_mut().poll(cx)));
+        MAY_BLOCK.with(|flag| flag.set(before));
+        polled.unwrap_or_else(|panic| {
+            let message = panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
+            Poll::Ready(Err(Error::new(Code::Internal, format!("panic: {}", message.unwrap_or_default()))))
+        })
+    }
+}
+
+/// Blocks the calling thread until `future` is ready. Blocking work runs on this very thread.
+///
+/// # Errors
+/// As `future`; `internal` when it panicked.
+pub fn wait<T, F: Future<Output = Result<T>>>(future: F) -> Result<T> {
+    let mut gated = Gated { future: Box::pin(future), may_block: true };
+    // Most answers are there at the first poll: the runtime is entered only to wait.
+    if let Poll::Ready(output) = Pin::new(&mut gated).poll(&mut Context::from_waker(Waker::noop())) {
+        return output;
+    }
+    runtime::handle().block_on(gated)
+}
+
+/// What one poll on the calling thread gave.
+pub enum Ready<T> {
+    /// The answer.
+    Now(Result<T>),
+    /// The rest of the work, which needs the runtime.
+    Later(Pin<Box<dyn Future<Output = Result<T>> + Send>>),
+}
+
+/// Polls `future` once on the calling thread, which must not block.
+pub fn attempt<T: 'static, F: Future<Output = Result<T>> + Send + 'static>(future: F) -> Ready<T> {
+    let mut gated = Gated { future: Box::pin(future), may_block: false };
+    match Pin::new(&mut gated).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Ready::Now(output),
+        Poll::Pending => Ready::Later(Box::pin(gated)),
+    }
+}
+
+/// Runs `task` on the runtime, and returns what stops it.
+pub fn run_detached(task: impl Future<Output = ()> + Send + 'static) -> tokio::task::AbortHandle {
+    runtime::handle().spawn(task).abort_handle()
+}

@@ -1,0 +1,149 @@
+//! From futures of the core to Python: blocking with the interpreter released, or as an awaitable.
+
+use std::future::Future;
+
+use parking_lot::Mutex;
+use pyo3::{
+    exceptions::PyStopIteration,
+    prelude::*,
+    sync::PyOnceLock,
+    types::{PyCFunction, PyTuple},
+};
+use undercroft::engine::Error;
+use undercroft_native::{Ready, attempt, run_detached};
+
+use crate::errors::{exception, raise};
+
+/// Blocks until `future` is ready, with the interpreter released.
+pub(crate) fn wait<T: Send, F: Future<Output = Result<T, Error>> + Send>(py: Python<'_>, future: F) -> PyResult<T> {
+    let result = py.detach(|| undercroft_native::wait(future));
+    raise(py, result)
+}
+
+/// Returns an awaitable of what `finish` makes of the answer of `future`.
+///
+/// The work begins now, not at the first `await`. Where the answer is there at once, no event loop is asked; where no
+/// loop runs, the call blocks.
+pub(crate) fn awaitable<T, F>(py: Python<'_>, future: F, finish: impl FnOnce(Python<'_>, T) -> PyResult<Py<PyAny>> + Send + 'static) -> PyResult<Py<PyAny>>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, Error>> + Send + 'static,
+{
+    let done = |result: PyResult<Py<PyAny>>| Done { result: Mutex::new(Some(result)) }.into_pyobject(py).map(|done| done.into_any().unbind()).map_err(PyErr::from);
+    let rest = match py.detach(|| attempt(future)) {
+        Ready::Now(answer) => return done(raise(py, answer).and_then(|answer| finish(py, answer))),
+        Ready::Later(rest) => rest,
+    };
+    let Some(event_loop) = running_loop(py)? else {
+        return done(wait(py, rest).and_then(|answer| finish(py, answer)));
+    };
+    let waiting = event_loop.call_method0("create_future")?;
+    let (to_loop, to_future) = (event_loop.unbind(), waiting.clone().unbind());
+    let task = run_detached(async move {
+        let answer = rest.await;
+        // An interpreter that is shutting down waits for nothing any more.
+        Python::try_attach(|py| {
+            let result = match answer {
+                Ok(answer) => finish(py, answer),
+                Err(error) => Err(exception(py, &error)),
+            };
+            deliver(py, to_loop, to_future, result);
+        });
+    });
+    let stop = PyCFunction::new_closure(py, None, None, move |args, _| -> PyResult<()> {
+        if args.get_item(0)?.call_method0("cancelled")?.is_truthy()? {
+            task.abort();
+        }
+        Ok(())
+    })?;
+    waiting.call_method1("add_done_callback", (stop,))?;
+    Ok(waiting.unbind())
+}
+
+fn running_loop(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
+    static GET: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let get = GET.get_or_try_init(py, || py.import("asyncio")?.getattr("_get_running_loop").map(Bound::unbind))?;
+    let found = get.bind(py).call0()?;
+    Ok((!found.is_none()).then_some(found))
+}
+
+fn deliver(py: Python<'_>, event_loop: Py<PyAny>, future: Py<PyAny>, result: PyResult<Py<PyAny>>) {
+    static SETTLE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let call = || -> PyResult<()> {
+        let settle = SETTLE.get_or_try_init(py, || -> PyResult<Py<PyAny>> { Ok(wrap_pyfunction!(settle, py)?.into_any().unbind()) })?;
+        let (ok, value) = match result {
+            Ok(value) => (true, value),
+            Err(error) => (false, error.into_value(py).into_any()),
+        };
+        event_loop.bind(py).call_method1("call_soon_threadsafe", (settle, future, ok, value)).map(|_| ())
+    };
+    // A closed loop has nobody left to tell; what was to be delivered is dropped, and a lease in it passes on.
+    let _nobody_waits = call();
+}
+
+#[pyfunction]
+fn settle(future: &Bound<'_, PyAny>, ok: bool, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    if future.call_method0("done")?.is_truthy()? {
+        return Ok(());
+    }
+    future.call_method1(if ok { "set_result" } else { "set_exception" }, (value,)).map(|_| ())
+}
+
+/// An awaitable that is already complete. It has the methods of a coroutine, so that tasks accept it.
+#[pyclass(frozen, module = "undercroft._native")]
+pub struct Done {
+    result: Mutex<Option<PyResult<Py<PyAny>>>>,
+}
+
+impl Done {
+    pub(crate) fn of(value: Py<PyAny>) -> Self {
+        Self { result: Mutex::new(Some(Ok(value))) }
+    }
+
+    fn finish(&self, py: Python<'_>) -> PyErr {
+        match self.result.lock().take() {
+            // A tuple around it: an exception unpacks a bare tuple into several arguments.
+            Some(Ok(value)) => match PyTuple::new(py, [value]) {
+                Ok(arguments) => PyStopIteration::new_err(arguments.unbind()),
+                Err(error) => error,
+            },
+            Some(Err(error)) => error,
+            None => pyo3::exceptions::PyRuntimeError::new_err("cannot reuse already awaited coroutine"),
+        }
+    }
+}
+
+#[pymethods]
+impl Done {
+    fn __await__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        Err(self.finish(py))
+    }
+
+    /// Ends at once with the value, as a coroutine that has nothing to wait for.
+    fn send(&self, py: Python<'_>, _value: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        Err(self.finish(py))
+    }
+
+    /// Raises what is thrown in.
+    #[pyo3(signature = (kind, value = None, _traceback = None))]
+    fn throw(&self, kind: &Bound<'_, PyAny>, value: Option<&Bound<'_, PyAny>>, _traceback: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
+        drop(self.result.lock().take());
+        Err(match value {
+            Some(value) => PyErr::from_value(value.clone()),
+            None => PyErr::from_value(kind.clone()),
+        })
+    }
+
+    /// Drops the value.
+    fn close(&self) {
+        drop(self.result.lock().take());
+    }
+}

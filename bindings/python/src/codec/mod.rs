@@ -1,0 +1,77 @@
+//! Codecs: how Python objects become bytes. JSON and MessagePack here in Rust, pickle and custom ones in Python.
+
+mod read;
+mod write;
+
+use bytes::Bytes;
+use pyo3::{
+    exceptions::PyTypeError,
+    prelude::*,
+    sync::PyOnceLock,
+    types::{PyBytes, PyString},
+};
+use undercroft::engine::Codec;
+
+/// A codec and, for custom ones, the object with its `dumps` and `loads`.
+#[derive(Debug)]
+pub(crate) struct Serializer {
+    pub(crate) codec: Codec,
+    pub(crate) custom: Option<Py<PyAny>>,
+}
+
+/// Encodes `object` under a codec.
+///
+/// # Errors
+/// `TypeError`, `ValueError` or what the serializer raises.
+pub(crate) fn dumps(object: &Bound<'_, PyAny>, serializer: &Serializer) -> PyResult<Bytes> {
+    let py = object.py();
+    match serializer.codec.id {
+        id if id == Codec::JSON.id => write::json(object),
+        id if id == Codec::MSGPACK.id => write::msgpack(object),
+        id if id == Codec::RAW.id => match object.cast::<PyBytes>() {
+            Ok(bytes) => Ok(Bytes::copy_from_slice(bytes.as_bytes())),
+            Err(_) => Err(PyTypeError::new_err("only bytes can be stored raw")),
+        },
+        id if id == Codec::UTF8.id => match object.cast::<PyString>() {
+            Ok(text) => Ok(Bytes::copy_from_slice(text.to_str()?.as_bytes())),
+            Err(_) => Err(PyTypeError::new_err("only str can be stored as text")),
+        },
+        id if id == Codec::PICKLE.id => bytes_of(&pickle(py, "dumps")?.call1((object, 5))?),
+        _ => match &serializer.custom {
+            Some(custom) => bytes_of(&custom.bind(py).call_method1("dumps", (object,))?),
+            None => Err(PyTypeError::new_err(format!("Python has no codec `{}`", serializer.codec.name()))),
+        },
+    }
+}
+
+/// Decodes `bytes` under a codec.
+///
+/// # Errors
+/// `ValueError`, `TypeError` or what the serializer raises.
+pub(crate) fn loads<'py>(py: Python<'py>, bytes: &Bytes, serializer: &Serializer) -> PyResult<Bound<'py, PyAny>> {
+    match serializer.codec.id {
+        id if id == Codec::JSON.id => read::json(py, bytes),
+        id if id == Codec::MSGPACK.id => read::msgpack(py, bytes),
+        id if id == Codec::RAW.id => Ok(PyBytes::new(py, bytes).into_any()),
+        id if id == Codec::UTF8.id => Ok(PyString::from_bytes(py, bytes)?.into_any()),
+        id if id == Codec::PICKLE.id => pickle(py, "loads")?.call1((PyBytes::new(py, bytes),)),
+        _ => match &serializer.custom {
+            Some(custom) => custom.bind(py).call_method1("loads", (PyBytes::new(py, bytes),)),
+            None => Err(PyTypeError::new_err(format!("Python has no codec `{}`", serializer.codec.name()))),
+        },
+    }
+}
+
+fn pickle<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    static DUMPS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let slot = if name == "dumps" { &DUMPS } else { &LOADS };
+    Ok(slot.get_or_try_init(py, || py.import("pickle")?.getattr(name).map(Bound::unbind))?.bind(py).clone())
+}
+
+fn bytes_of(object: &Bound<'_, PyAny>) -> PyResult<Bytes> {
+    match object.cast::<PyBytes>() {
+        Ok(bytes) => Ok(Bytes::copy_from_slice(bytes.as_bytes())),
+        Err(_) => Err(PyTypeError::new_err(format!("`dumps` must return bytes, not `{}`", object.get_type().name()?))),
+    }
+}

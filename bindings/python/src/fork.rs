@@ -1,0 +1,38 @@
+//! Forks: what `os.register_at_fork` calls.
+
+use parking_lot::Mutex;
+use pyo3::prelude::*;
+use undercroft::engine::{Cache, WeakCache};
+use undercroft_native::gate;
+
+static CACHES: Mutex<Vec<WeakCache>> = Mutex::new(Vec::new());
+
+/// Remembers a cache, so that a forked child can make it usable.
+pub(crate) fn register(cache: &Cache) {
+    let mut caches = CACHES.lock();
+    if caches.len() == caches.capacity() {
+        caches.retain(|cache| cache.upgrade().is_some());
+    }
+    caches.push(cache.downgrade());
+}
+
+/// Waits until no thread is inside the engine, and keeps them out.
+#[pyfunction]
+pub fn before_fork(py: Python<'_>) {
+    py.detach(gate::close);
+}
+
+/// Lets threads in again.
+#[pyfunction]
+pub fn after_in_parent() {
+    gate::open();
+}
+
+/// Lets threads in again, and forgets the flights of threads that do not exist here.
+#[pyfunction]
+pub fn after_in_child() {
+    gate::open();
+    for cache in CACHES.lock().iter().filter_map(WeakCache::upgrade) {
+        cache.after_fork();
+    }
+}

@@ -1,0 +1,194 @@
+//! Keys of calls: fixed, from a template, from all arguments, or from a callable.
+
+use pyo3::{
+    prelude::*,
+    types::{PyBytes, PyDict, PyString, PyTuple},
+};
+use undercroft::engine::key::Template;
+
+use super::template;
+use crate::errors::raise;
+
+/// Why a call has no key.
+pub(crate) enum Unbound {
+    /// An argument is missing.
+    Missing,
+    /// Python code raised.
+    Raised(PyErr),
+}
+
+impl From<PyErr> for Unbound {
+    fn from(raised: PyErr) -> Self {
+        Unbound::Raised(raised)
+    }
+}
+
+/// The parameters of a function.
+pub(crate) struct Parameters {
+    /// Those that have a name, in order.
+    names: Vec<Py<PyString>>,
+    texts: Vec<String>,
+    defaults: Vec<Option<Py<PyAny>>>,
+    /// How many of them can be given by position.
+    positional: usize,
+}
+
+/// How the key of a call is made.
+pub(crate) enum KeyPlan {
+    /// The same for every call.
+    Fixed(String),
+    /// From a template.
+    Template(Template),
+    /// From all arguments, after this prefix; objects become text by a Python function.
+    All { prefix: String, token: Py<PyAny> },
+    /// By a callable, which gets the call's exact arguments.
+    Callable(Py<PyAny>),
+}
+
+/// Makes the keys of one function.
+pub(crate) struct Keys {
+    pub(crate) plan: KeyPlan,
+    parameters: Parameters,
+    suffix: String,
+}
+
+/// Longer keys made of all arguments end in a digest.
+const LONGEST: usize = 200;
+
+impl Keys {
+    /// Reads a plan: `names`, `defaults` (missing ones absent), `positional`, `suffix`, and one of `fixed`, `template`,
+    /// `callable`, or `prefix` with `token`.
+    pub(crate) fn new(given: &Bound<'_, PyDict>) -> PyResult<Self> {
+        let py = given.py();
+        let item = |name: &str| given.get_item(name);
+        let need = |name: &str| item(name)?.ok_or_else(|| pyo3::exceptions::PyKeyError::new_err(name.to_owned()));
+        let texts: Vec<String> = need("names")?.extract()?;
+        let defaults = need("defaults")?.cast_into::<PyDict>()?;
+        let parameters = Parameters {
+            names: texts.iter().map(|name| PyString::intern(py, name).unbind()).collect(),
+            defaults: texts.iter().map(|name| Ok(defaults.get_item(name)?.map(Bound::unbind))).collect::<PyResult<_>>()?,
+            positional: need("positional")?.extract()?,
+            texts,
+        };
+        let suffix: String = need("suffix")?.extract()?;
+        let plan = if let Some(fixed) = item("fixed")? {
+            KeyPlan::Fixed(format!("{}{suffix}", fixed.extract::<String>()?))
+        } else if let Some(source) = item("template")? {
+            KeyPlan::Template(raise(py, Template::parse(&source.extract::<String>()?))?)
+        } else if let Some(callable) = item("callable")? {
+            KeyPlan::Callable(callable.unbind())
+        } else {
+            KeyPlan::All { prefix: need("prefix")?.extract()?, token: need("token")?.unbind() }
+        };
+        Ok(Self { plan, parameters, suffix })
+    }
+
+    /// Appends the key of a call to `key`. `method` is 1 where the first argument is the instance.
+    pub(crate) fn write(&self, py: Python<'_>, method: usize, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>, key: &mut String) -> Result<(), Unbound> {
+        match &self.plan {
+            KeyPlan::Fixed(fixed) => {
+                key.push_str(fixed);
+                return Ok(());
+            }
+            KeyPlan::Template(source) => template::write(py, source, &self.parameters, method, args, kwargs, key)?,
+            KeyPlan::Callable(callable) => {
+                let made = callable.bind(py).call(args, kwargs)?;
+                key.push_str(made.str()?.to_str()?);
+            }
+            KeyPlan::All { prefix, token } => {
+                key.push_str(prefix);
+                self.parameters.write_all(py, token.bind(py), args, kwargs, key)?;
+                if key.len() > LONGEST {
+                    let text = std::mem::take(key);
+                    let digest: String = py.import("hashlib")?.call_method1("sha256", (PyBytes::new(py, text.as_bytes()),))?.call_method0("hexdigest")?.extract()?;
+                    *key = format!("{prefix}#{digest}");
+                }
+            }
+        }
+        key.push_str(&self.suffix);
+        Ok(())
+    }
+}
+
+impl Parameters {
+    /// Returns the n-th argument that is not the instance: by position, by its parameter's name, its default, or, where
+    /// the function takes any keywords, the first of them.
+    pub(super) fn position<'py>(&self, py: Python<'py>, at: usize, method: usize, args: &Bound<'py, PyTuple>, kwargs: Option<&Bound<'py, PyDict>>) -> Result<Bound<'py, PyAny>, Unbound> {
+        let index = at + method;
+        if index < args.len() {
+            return Ok(args.get_item(index)?);
+        }
+        if index < self.names.len() {
+            return self.bound(py, index, args, kwargs);
+        }
+        match kwargs.and_then(|kwargs| kwargs.iter().next()) {
+            Some((_, first)) if at == 0 => Ok(first),
+            _ => Err(Unbound::Missing),
+        }
+    }
+
+    /// Returns the argument of this name, bound by the signature.
+    pub(super) fn named<'py>(&self, py: Python<'py>, name: &str, args: &Bound<'py, PyTuple>, kwargs: Option<&Bound<'py, PyDict>>) -> Result<Bound<'py, PyAny>, Unbound> {
+        if let Some(index) = self.texts.iter().position(|text| text == name) {
+            return self.bound(py, index, args, kwargs);
+        }
+        match kwargs {
+            Some(kwargs) => kwargs.get_item(name)?.ok_or(Unbound::Missing),
+            None => Err(Unbound::Missing),
+        }
+    }
+
+    fn bound<'py>(&self, py: Python<'py>, index: usize, args: &Bound<'py, PyTuple>, kwargs: Option<&Bound<'py, PyDict>>) -> Result<Bound<'py, PyAny>, Unbound> {
+        if index < self.positional && index < args.len() {
+            return Ok(args.get_item(index)?);
+        }
+        if let Some(kwargs) = kwargs
+            && let Some(value) = kwargs.get_item(self.names[index].bind(py))?
+        {
+            return Ok(value);
+        }
+        self.defaults[index].as_ref().map(|default| default.bind(py).clone()).ok_or(Unbound::Missing)
+    }
+
+    /// Writes every argument with its parameter's name, defaults filled in, so that equal calls have equal keys.
+    fn write_all<'py>(&self, py: Python<'py>, token: &Bound<'py, PyAny>, args: &Bound<'py, PyTuple>, kwargs: Option<&Bound<'py, PyDict>>, key: &mut String) -> Result<(), Unbound> {
+        key.push('(');
+        for index in 0..self.names.len() {
+            let value = self.bound(py, index, args, kwargs)?;
+            write_argument(&self.texts[index], &value, token, key)?;
+        }
+        for value in args.iter().skip(self.positional) {
+            write_argument("*", &value, token, key)?;
+        }
+        if let Some(kwargs) = kwargs {
+            let mut rest: Vec<(String, Bound<'py, PyAny>)> = Vec::new();
+            for (name, value) in kwargs.iter() {
+                let name: String = name.extract()?;
+                if !self.texts.contains(&name) {
+                    rest.push((name, value));
+                }
+            }
+            rest.sort_by(|a, b| a.0.cmp(&b.0));
+            for (name, value) in rest {
+                write_argument(&name, &value, token, key)?;
+            }
+        }
+        key.push(')');
+        Ok(())
+    }
+}
+
+fn write_argument(name: &str, value: &Bound<'_, PyAny>, token: &Bound<'_, PyAny>, key: &mut String) -> PyResult<()> {
+    if !key.ends_with('(') {
+        key.push(',');
+    }
+    key.push_str(name);
+    key.push('=');
+    // The text of a value says its type too: 1, True, 1.0 and "1" are four keys. Text is quoted by Python, which
+    // also escapes what a key must not hold.
+    if !value.is_exact_instance_of::<PyString>() && template::write_plain(value, key)? {
+        return Ok(());
+    }
+    key.push_str(token.call1((value,))?.cast::<PyString>()?.to_str()?);
+    Ok(())
+}

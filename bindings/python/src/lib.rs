@@ -1,0 +1,41 @@
+//! The Python face of Undercroft: extract, build the future, bridge. Nothing is decided here.
+
+mod arguments;
+mod bridge;
+mod cache;
+mod codec;
+mod errors;
+mod fork;
+mod found;
+mod function;
+mod host_store;
+mod object;
+mod testing;
+mod tier;
+
+use pyo3::prelude::*;
+
+/// The native half of the `undercroft` package.
+#[pymodule(gil_used = false)]
+mod _native {
+    #[pymodule_export]
+    use super::{
+        arguments::{Ask, Policy},
+        bridge::Done,
+        cache::Cache,
+        found::{Found, Lease},
+        fork::{after_in_child, after_in_parent, before_fork},
+        function::{BoundFunction, CachedFunction, check_template},
+        testing::{Faults, ManualClock},
+        tier::{Tier, codec_dumps, codec_loads},
+    };
+
+    #[pymodule_export]
+    use super::contract;
+}
+
+/// Returns the contract of the core as JSON.
+#[pyfunction]
+fn contract() -> String {
+    undercroft::contract::contract().to_string()
+}

@@ -1,0 +1,19 @@
+//! Layers: a store around a store.
+
+pub mod fault;
+pub mod guard;
+pub mod shape;
+
+use std::sync::Arc;
+
+pub use fault::{Fault, Faults};
+pub use guard::Guard;
+pub use shape::Shape;
+
+use crate::{env::Env, store::Store};
+
+/// Wraps a store in a store.
+pub trait Layer {
+    /// Puts this layer around `inner`.
+    fn wrap(&self, inner: Arc<dyn Store>, env: &Env) -> Arc<dyn Store>;
+}

@@ -1,0 +1,150 @@
+//! Values: the host's own object, its bytes, or both.
+
+use std::{any::Any, fmt, sync::Arc};
+
+use bytes::Bytes;
+
+/// The host's own object. Only the host that made it looks inside.
+pub type Live = Arc<dyn Any + Send + Sync>;
+
+/// How a value became bytes.
+///
+/// Ids 16 and above belong to one language; another language answers `unsupported`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Codec {
+    /// The number that is stored with the bytes.
+    pub id: u8,
+    /// Tells apart several custom codecs of one process; 0 for all others. It is not stored.
+    pub instance: u32,
+}
+
+macro_rules! codecs {
+    ($( $(#[doc = $doc:literal])+ $name:ident $id:literal $text:literal $content_type:literal; )+) => {
+        impl Codec {
+            $( $(#[doc = $doc])+ pub const $name: Codec = Codec { id: $id, instance: 0 }; )+
+
+            /// Every codec with a name.
+            pub const ALL: &'static [Codec] = &[ $( Codec::$name, )+ ];
+
+            /// Returns the name that configuration and metadata use.
+            pub const fn name(self) -> &'static str { match self.id { $( $id => $text, )+ _ => "unknown" } }
+
+            /// Returns the media type of the bytes.
+            pub const fn content_type(self) -> &'static str { match self.id { $( $id => $content_type, )+ _ => "application/octet-stream" } }
+        }
+    };
+}
+
+codecs! {
+    /// Bytes as they are.
+    RAW 1 "raw" "application/octet-stream";
+    /// Text.
+    UTF8 2 "utf8" "text/plain; charset=utf-8";
+    /// JSON (RFC 8259).
+    JSON 3 "json" "application/json";
+    /// MessagePack.
+    MSGPACK 4 "msgpack" "application/vnd.msgpack";
+    /// Python's pickle.
+    PICKLE 16 "pickle" "application/x-python-pickle";
+    /// A Python user's own `dumps` and `loads`.
+    PYTHON 17 "custom" "application/octet-stream";
+    /// V8's structured serialization.
+    V8 32 "v8" "application/x-v8-serialized";
+}
+
+impl Codec {
+    /// Finds the codec with this name.
+    pub fn parse(name: &str) -> Option<Codec> {
+        Codec::ALL.iter().copied().find(|codec| codec.name() == name)
+    }
+
+    /// Finds the codec with this number.
+    pub fn from_id(id: u8) -> Option<Codec> {
+        Codec::ALL.iter().copied().find(|codec| codec.id == id)
+    }
+}
+
+/// A value under one codec, or the reason why it cannot be written so.
+#[derive(Clone, Debug)]
+pub struct Form {
+    /// The codec.
+    pub codec: Codec,
+    /// The bytes, or why there are none: a sentence that names the type and the codec.
+    pub bytes: Result<Bytes, Arc<str>>,
+}
+
+/// A value: the host's own object, its bytes under one or more codecs, or both.
+#[derive(Clone, Default)]
+pub struct Value {
+    live: Option<Live>,
+    forms: Option<Arc<[Form]>>,
+    size: u64,
+}
+
+impl Value {
+    /// Makes a value of the host's own object, which takes about `size` bytes of memory (0: not known).
+    pub fn live(object: Live, size: u64) -> Self {
+        Self { live: Some(object), forms: None, size }
+    }
+
+    /// Makes a value of bytes under one codec.
+    pub fn bytes(codec: Codec, bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        Self { live: None, size: bytes.len() as u64, forms: Some(Arc::new([Form { codec, bytes: Ok(bytes) }])) }
+    }
+
+    /// Adds the bytes that far tiers keep.
+    #[must_use]
+    pub fn with_forms(mut self, forms: Vec<Form>) -> Self {
+        self.forms = (!forms.is_empty()).then(|| forms.into());
+        self
+    }
+
+    /// Adds the host's own object.
+    #[must_use]
+    pub fn with_live(mut self, object: Live, size: u64) -> Self {
+        self.live = Some(object);
+        self.size = self.size.max(size);
+        self
+    }
+
+    /// Returns this value without its bytes when it has the host's object: what memory keeps.
+    #[must_use]
+    pub fn for_memory(&self) -> Self {
+        match &self.live {
+            Some(live) => Self { live: Some(live.clone()), forms: None, size: self.size },
+            None => self.clone(),
+        }
+    }
+
+    /// Returns the host's own object.
+    pub fn object(&self) -> Option<&Live> {
+        self.live.as_ref()
+    }
+
+    /// Returns the bytes and failures under each codec.
+    pub fn forms(&self) -> &[Form] {
+        self.forms.as_deref().unwrap_or(&[])
+    }
+
+    /// Returns the first form that has bytes.
+    pub fn encoded(&self) -> Option<(Codec, &Bytes)> {
+        self.forms().iter().find_map(|form| Some((form.codec, form.bytes.as_ref().ok()?)))
+    }
+
+    /// Returns the form under `codec`.
+    pub fn form(&self, codec: Codec) -> Option<&Form> {
+        self.forms().iter().find(|form| form.codec == codec)
+    }
+
+    /// Returns about how many bytes of memory the value takes; 0 when it is not known.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Value").field("live", &self.live.is_some()).field("forms", &self.forms()).finish()
+    }
+}

@@ -1,0 +1,412 @@
+//! The ledger: changes on their way into the index, written in batches beside the callers.
+//!
+//! A put costs its caller the file alone. Its row follows within a few milliseconds; listing, counting and closing
+//! write what is still waiting first. A process that ends without closing leaves its marker in `live/`, unlocked: the
+//! next one to open the folder then makes the index again from the files.
+
+use std::{
+    collections::HashMap,
+    fs::{File, OpenOptions},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use parking_lot::{Condvar, Mutex};
+use rustix::fs::{FlockOperation, flock};
+use undercroft_engine::{Code, Error, Result, time::Millis};
+
+use super::{
+    file::Files,
+    index::{Change, Index},
+    name::place,
+};
+
+/// How long a change may wait for others to share a transaction with.
+const BATCH: Duration = Duration::from_millis(10);
+/// How often ended objects are swept while the store is in use.
+const SWEEP_EVERY: Millis = 30_000;
+/// More than this waiting is written by whoever adds to it.
+const MOST_WAITING: usize = 20_000;
+/// An evicting batch frees this share beyond the limit, so that not every put has to evict.
+const SLACK: u64 = 20;
+
+/// Follows the changes of one folder in one process.
+#[derive(Debug)]
+pub struct Ledger {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    /// The process that made this ledger: its thread and its connection do not exist in a forked child.
+    pub process: u32,
+}
+
+#[derive(Debug)]
+struct Shared {
+    files: Arc<Files>,
+    index_path: PathBuf,
+    index: Mutex<Option<Index>>,
+    waiting: Mutex<Waiting>,
+    wake: Condvar,
+    max_bytes: Option<u64>,
+    rebuilt: AtomicU64,
+    evicted: AtomicU64,
+    failed: AtomicU64,
+    closing: AtomicBool,
+    marker: Mutex<Option<(PathBuf, File)>>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    changes: Vec<Change>,
+    bytes: u64,
+    swept_at: Millis,
+}
+
+/// What happened to the index of a folder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LedgerCounts {
+    /// How often it was made again from the files.
+    pub rebuilt: u64,
+    /// How many objects were removed to keep the limit.
+    pub evicted: u64,
+    /// How many batches could not be written; they are tried again.
+    pub failed: u64,
+}
+
+impl Ledger {
+    /// Opens the index of `files`, and mends it if a process ended without closing.
+    pub fn open(files: Arc<Files>, max_bytes: Option<u64>) -> Self {
+        let index_path = files.root().join("index.sqlite");
+        let shared = Shared {
+            index_path,
+            index: Mutex::new(None),
+            waiting: Mutex::default(),
+            wake: Condvar::new(),
+            max_bytes,
+            rebuilt: AtomicU64::new(0),
+            evicted: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            closing: AtomicBool::new(false),
+            marker: Mutex::new(None),
+            files,
+        };
+        let ledger = Self { shared: Arc::new(shared), thread: Mutex::new(None), process: std::process::id() };
+        if ledger.shared.find_dead() {
+            // A folder that can only be read keeps its index as it is.
+            let _read_only = ledger.shared.with(|index| ledger.shared.fill(index));
+        }
+        ledger
+    }
+
+    /// Adds a change. It is in the index within a few milliseconds.
+    pub fn add(&self, change: Change) {
+        let (count, bytes) = {
+            let mut waiting = self.shared.waiting.lock();
+            if let Change::Put { size, .. } = &change {
+                waiting.bytes += size;
+            }
+            waiting.changes.push(change);
+            (waiting.changes.len(), waiting.bytes)
+        };
+        if count == 1 {
+            self.start();
+            self.shared.wake.notify_one();
+        }
+        // What waits is not yet counted against the limit: it may be a small part of it only.
+        if count > MOST_WAITING || self.shared.max_bytes.is_some_and(|max| bytes > max / 8) {
+            self.shared.flush_counted();
+        }
+    }
+
+    /// Writes what is waiting.
+    ///
+    /// # Errors
+    /// `unavailable` or `denied`; what was waiting still is.
+    pub fn flush(&self) -> Result<()> {
+        self.shared.flush()
+    }
+
+    /// Runs `work` on the index, with nothing waiting; a broken index is made again first.
+    ///
+    /// # Errors
+    /// As `work`, and `unavailable` or `denied`.
+    pub fn with<T>(&self, work: impl Fn(&mut Index) -> Result<T>) -> Result<T> {
+        self.shared.flush()?;
+        self.shared.with(work)
+    }
+
+    /// Removes what can never be served again at `now`, and says how many there were.
+    ///
+    /// # Errors
+    /// `unavailable` or `denied`.
+    pub fn sweep(&self, now: Millis) -> Result<u64> {
+        self.shared.flush()?;
+        self.shared.sweep(now)
+    }
+
+    /// Returns what happened to the index.
+    pub fn counts(&self) -> LedgerCounts {
+        let shared = &self.shared;
+        LedgerCounts { rebuilt: shared.rebuilt.load(Ordering::Relaxed), evicted: shared.evicted.load(Ordering::Relaxed), failed: shared.failed.load(Ordering::Relaxed) }
+    }
+
+    /// Writes what is waiting and lets go of the database.
+    ///
+    /// # Errors
+    /// `unavailable` or `denied`; the next process to open the folder then mends the index.
+    pub fn close(&self) -> Result<()> {
+        self.shared.closing.store(true, Ordering::SeqCst);
+        self.shared.wake.notify_all();
+        if let Some(thread) = self.thread.lock().take() {
+            // A panic of the thread has been printed; the flush below does its work.
+            let _printed = thread.join();
+        }
+        self.shared.flush()?;
+        *self.shared.index.lock() = None;
+        if let Some((path, _lock)) = self.shared.marker.lock().take() {
+            // A marker that stays only costs the next process a look at the files.
+            let _mended_later = std::fs::remove_file(path);
+        }
+        Ok(())
+    }
+
+    fn start(&self) {
+        let mut thread = self.thread.lock();
+        if thread.is_some() || self.shared.closing.load(Ordering::SeqCst) {
+            return;
+        }
+        self.shared.mark();
+        let shared = self.shared.clone();
+        *thread = std::thread::Builder::new().name("undercroft-local".into()).spawn(move || shared.run()).ok();
+    }
+}
+
+impl Shared {
+    fn run(&self) {
+        while !self.closing.load(Ordering::SeqCst) {
+            {
+                let mut waiting = self.waiting.lock();
+                if waiting.changes.is_empty() {
+                    self.wake.wait(&mut waiting);
+                }
+            }
+            if self.closing.load(Ordering::SeqCst) {
+                return;
+            }
+            std::thread::sleep(BATCH);
+            self.flush_counted();
+        }
+    }
+
+    fn flush_counted(&self) {
+        if self.flush().is_err() {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+            // A full or read-only disk: wait for better times, and forget rather than grow without bound. The marker
+            // stays, so that the next opening makes the index again.
+            let mut waiting = self.waiting.lock();
+            let excess = waiting.changes.len().saturating_sub(MOST_WAITING);
+            waiting.changes.drain(..excess);
+        }
+    }
+
+    fn flush(&self) -> Result<()> {
+        let mut index = self.index.lock();
+        let changes = {
+            let mut waiting = self.waiting.lock();
+            waiting.bytes = 0;
+            std::mem::take(&mut waiting.changes)
+        };
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let latest = latest(&changes);
+        if let Err(error) = self.on(&mut index, |index| index.apply(latest.iter().copied())) {
+            let mut waiting = self.waiting.lock();
+            let newer = std::mem::replace(&mut waiting.changes, changes);
+            waiting.changes.extend(newer);
+            return Err(error);
+        }
+        self.on(&mut index, |index| self.evict(index))?;
+        drop(index);
+        let now = wall();
+        let due = {
+            let mut waiting = self.waiting.lock();
+            let due = now.saturating_sub(waiting.swept_at) > SWEEP_EVERY;
+            if due {
+                waiting.swept_at = now;
+            }
+            due
+        };
+        if due {
+            self.sweep(now)?;
+        }
+        Ok(())
+    }
+
+    fn with<T>(&self, work: impl Fn(&mut Index) -> Result<T>) -> Result<T> {
+        self.on(&mut self.index.lock(), work)
+    }
+
+    /// Opens the index where it is not open, and makes it again from the files where it is broken.
+    fn on<T>(&self, slot: &mut Option<Index>, work: impl Fn(&mut Index) -> Result<T>) -> Result<T> {
+        if slot.as_ref().is_some_and(Index::is_replaced) {
+            *slot = None;
+        }
+        let missing = slot.is_none() && !self.index_path.exists();
+        for last in [false, true] {
+            let attempt = match slot {
+                Some(index) => work(index),
+                None => Index::open(&self.index_path).and_then(|mut index| {
+                    if missing || last {
+                        self.fill(&mut index)?;
+                    }
+                    work(slot.insert(index))
+                }),
+            };
+            match attempt {
+                Err(error) if error.code() == Code::Corrupt && !last => {
+                    *slot = None;
+                    Index::discard(&self.index_path);
+                    self.rebuilt.fetch_add(1, Ordering::Relaxed);
+                }
+                attempt => return attempt,
+            }
+        }
+        Err(Error::new(Code::Corrupt, "index: broken again after it was rebuilt"))
+    }
+
+    /// Reads every file into the index.
+    fn fill(&self, index: &mut Index) -> Result<()> {
+        let mut changes = Vec::new();
+        self.files.walk(|name, place| {
+            let Some(key) = self.files.key(name, &place) else { return };
+            // A file without valid metadata is removed when it is read; until then it takes space.
+            let Ok(Some(read)) = self.files.read(&place, |_| false) else { return };
+            changes.push(Change::Put { key, size: read.stamp.size(), life: read.header.life, at: read.header.life.created_at });
+        })?;
+        changes.chunks(5000).try_for_each(|chunk| index.apply(chunk))
+    }
+
+    fn evict(&self, index: &mut Index) -> Result<()> {
+        let Some(max) = self.max_bytes else { return Ok(()) };
+        let (_, mut bytes) = index.totals()?;
+        if bytes <= max {
+            return Ok(());
+        }
+        let goal = max - max / SLACK;
+        while bytes > goal {
+            let oldest = index.least_recently_used(256)?;
+            if oldest.is_empty() {
+                break;
+            }
+            let mut gone = Vec::new();
+            for (key, size) in oldest {
+                self.files.remove(&place(&key))?;
+                self.evicted.fetch_add(1, Ordering::Relaxed);
+                gone.push(Change::Delete { key });
+                bytes = bytes.saturating_sub(size);
+                if bytes <= goal {
+                    break;
+                }
+            }
+            index.apply(&gone)?;
+        }
+        Ok(())
+    }
+
+    fn sweep(&self, now: Millis) -> Result<u64> {
+        let mut count = 0;
+        loop {
+            let ended = self.with(|index| index.ended(now, 500))?;
+            if ended.is_empty() {
+                return Ok(count);
+            }
+            let mut changes = Vec::with_capacity(ended.len());
+            for (key, _) in ended {
+                let place = place(&key);
+                if self.files.remove_if(&place, |header| now >= header.life.stale_until)? {
+                    count += 1;
+                }
+                // Somebody may have put it anew: the row then says what the file says.
+                changes.push(match self.files.read(&place, |_| false) {
+                    Ok(Some(read)) => Change::Put { key, size: read.stamp.size(), life: read.header.life, at: now },
+                    _ => Change::Delete { key },
+                });
+            }
+            self.with(|index| index.apply(&changes))?;
+        }
+    }
+
+    /// Leaves a locked marker: while it is locked this process lives, and when it stays unlocked changes were lost.
+    fn mark(&self) {
+        let mut marker = self.marker.lock();
+        if marker.is_some() {
+            return;
+        }
+        let path = self.files.root().join(format!("live/{}-{}", std::process::id(), wall()));
+        if let Ok(file) = OpenOptions::new().create(true).truncate(false).write(true).open(&path)
+            && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+        {
+            *marker = Some((path, file));
+        }
+    }
+
+    /// Looks for markers of processes that ended without closing, and removes them with their temporary files.
+    fn find_dead(&self) -> bool {
+        let root = self.files.root();
+        let Ok(markers) = std::fs::read_dir(root.join("live")) else { return false };
+        let mut found = false;
+        for marker in markers.flatten() {
+            let dead = File::open(marker.path()).is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok());
+            if dead && std::fs::remove_file(marker.path()).is_ok() {
+                found = true;
+                let owner = marker.file_name().to_string_lossy().split('-').next().unwrap_or("").to_owned();
+                remove_temporaries(&root.join("tmp"), &owner);
+            }
+        }
+        found
+    }
+}
+
+fn remove_temporaries(folder: &Path, owner: &str) {
+    let Ok(files) = std::fs::read_dir(folder) else { return };
+    for file in files.flatten().filter(|file| file.file_name().to_string_lossy().starts_with(&format!("{owner}-"))) {
+        // What stays is tried again when the next process dies.
+        let _tried_again = std::fs::remove_file(file.path());
+    }
+}
+
+/// Returns the last change of each key, in their order; a touch never hides a put.
+fn latest(changes: &[Change]) -> Vec<&Change> {
+    let mut last: HashMap<&str, usize> = HashMap::with_capacity(changes.len());
+    for (at, change) in changes.iter().enumerate() {
+        match change {
+            Change::Put { key, .. } | Change::Delete { key } => {
+                last.insert(key, at);
+            }
+            Change::Touch { key, .. } => {
+                last.entry(key).or_insert(at);
+            }
+        }
+    }
+    let mut order: Vec<usize> = last.into_values().collect();
+    order.sort_unstable();
+    order.into_iter().map(|at| &changes[at]).collect()
+}
+
+fn wall() -> Millis {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_millis() as Millis)
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        if self.process == std::process::id() {
+            // Dropping cannot fail; an error leaves the marker, and the next opening mends the index.
+            let _mended_later = self.close();
+        }
+    }
+}
