@@ -14,9 +14,8 @@ use crate::{
     bridge::{awaitable, wait},
     codec::{self, Serializer},
     errors::{exception, raise},
-    fork,
     found::{Found, Lease, decode},
-    object,
+    object, process,
     testing::{Faults, ManualClock},
     tier::Tier,
 };
@@ -75,7 +74,7 @@ fn forever(seconds: f64) -> u64 {
 
 impl Cache {
     fn from_opened(cache: engine::Cache, serializers: Vec<Arc<Serializer>>, tiers: Vec<Tier>, faults: Vec<(String, engine::layers::Faults)>) -> Self {
-        fork::register(&cache);
+        process::register(&cache);
         let sized = cache.chain().near().is_some_and(|tier| tier.near.limits().max_bytes.is_some());
         Self { shared: Arc::new(Shared { cache, serializers, sized }), tiers, faults }
     }
@@ -412,10 +411,19 @@ impl Cache {
     }
 
     /// How many entries and bytes the near tier holds, and its limits: `(entries, bytes, max_entries, max_bytes)`.
-    fn near_usage(&self) -> Option<(usize, u64, u64, Option<u64>)> {
+    ///
+    /// Where the tier does not count bytes itself, the objects are measured now.
+    #[pyo3(signature = (measure = true))]
+    fn near_usage(&self, py: Python<'_>, measure: bool) -> Option<(usize, u64, u64, Option<u64>)> {
         let tier = self.shared.cache.chain().near()?;
         let limits = tier.near.limits();
-        Some((tier.near.len(), tier.near.bytes(), limits.max_entries, limits.max_bytes))
+        let bytes = if self.shared.sized || !measure {
+            tier.near.bytes()
+        } else {
+            let size = |held: &engine::near::Held| held.value.object().and_then(|live| object::of(py, live)).map_or(held.value.size(), |object| object::size(object.bind(py)));
+            tier.near.entries("").iter().map(|(key, held)| key.len() as u64 + size(held)).sum()
+        };
+        Some((tier.near.len(), bytes, limits.max_entries, limits.max_bytes))
     }
 
     /// The keys of the near tier that begin with `prefix`.

@@ -5,11 +5,11 @@ mod bridge;
 mod cache;
 mod codec;
 mod errors;
-mod fork;
 mod found;
 mod function;
 mod host_store;
 mod object;
+mod process;
 mod testing;
 mod tier;
 
@@ -24,7 +24,7 @@ mod _native {
         bridge::Done,
         cache::Cache,
         found::{Found, Lease},
-        fork::{after_in_child, after_in_parent, before_fork},
+        process::{after_in_child, after_in_parent, before_fork, flush_all},
         function::{BoundFunction, CachedFunction, check_template},
         testing::{Faults, ManualClock},
         tier::{Tier, codec_dumps, codec_loads},

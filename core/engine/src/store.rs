@@ -167,7 +167,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         Ok(0)
     }
 
-    /// Writes what is still in memory and lets go of files and connections.
+    /// Writes what is still in memory and lets go of files and connections. A later call takes them up again.
     async fn close(&self) -> Result<()> {
         Ok(())
     }

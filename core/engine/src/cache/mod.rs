@@ -217,9 +217,14 @@ impl Cache {
     /// # Errors
     /// The first failure of a far tier, after all were closed.
     pub async fn close(&self) -> Result<()> {
-        if self.inner.closed.swap(true, Ordering::SeqCst) {
-            return Ok(());
-        }
+        if self.inner.closed.swap(true, Ordering::SeqCst) { Ok(()) } else { self.flush().await }
+    }
+
+    /// Has every far store write what is still in memory, and let go of files and connections until it is next used.
+    ///
+    /// # Errors
+    /// The first failure of a far tier, after all were asked.
+    pub async fn flush(&self) -> Result<()> {
         let mut failed = None;
         for tier in self.inner.chain.far() {
             if let Err(error) = tier.store.close().await {

@@ -154,7 +154,7 @@ impl Ledger {
         LedgerCounts { rebuilt: shared.rebuilt.load(Ordering::Relaxed), evicted: shared.evicted.load(Ordering::Relaxed), failed: shared.failed.load(Ordering::Relaxed) }
     }
 
-    /// Writes what is waiting and lets go of the database.
+    /// Writes what is waiting and lets go of the database, until the next change.
     ///
     /// # Errors
     /// `unavailable` or `denied`; the next process to open the folder then mends the index.
@@ -167,6 +167,7 @@ impl Ledger {
         }
         self.shared.flush()?;
         *self.shared.index.lock() = None;
+        self.shared.closing.store(false, Ordering::SeqCst);
         if let Some((path, _lock)) = self.shared.marker.lock().take() {
             // A marker that stays only costs the next process a look at the files.
             let _mended_later = std::fs::remove_file(path);

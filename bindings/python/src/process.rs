@@ -1,4 +1,4 @@
-//! Forks: what `os.register_at_fork` calls.
+//! The life of the process: what `os.register_at_fork` and `atexit` call.
 
 use parking_lot::Mutex;
 use pyo3::prelude::*;
@@ -34,5 +34,15 @@ pub fn after_in_child() {
     gate::open();
     for cache in CACHES.lock().iter().filter_map(WeakCache::upgrade) {
         cache.after_fork();
+    }
+}
+
+/// Has every store write what is still in memory, and let go of files, because the interpreter ends.
+#[pyfunction]
+pub fn flush_all(py: Python<'_>) {
+    let caches: Vec<Cache> = CACHES.lock().iter().filter_map(WeakCache::upgrade).collect();
+    for cache in caches {
+        // A store that cannot write now mends itself when it is next opened; there is nobody left to tell.
+        let _mended_later = crate::bridge::wait(py, async { cache.flush().await });
     }
 }

@@ -1,0 +1,104 @@
+"""Background work: a small pool of daemon threads, and the asyncio tasks that are under way."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+import queue
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any
+
+_MOST_THREADS = 8
+
+
+class Background:
+    """Runs functions in daemon threads and coroutines as tasks, and can wait for all of them."""
+
+    def __init__(self) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
+        self._queue: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._threads = 0
+        self._idle = 0
+        self._pending: set[Future[Any]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._lock = threading.Lock()
+
+    def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
+        """Run `function` in the pool, in a copy of the caller's context."""
+        future: Future[Any] = Future()
+        context = contextvars.copy_context()
+        with self._lock:
+            self._pending.add(future)
+            grow = self._idle <= self._queue.qsize() and self._threads < _MOST_THREADS
+            self._threads += grow
+        self._queue.put(lambda: self._run(future, context, function, args))
+        if grow:
+            threading.Thread(target=self._work, name="undercroft-background", daemon=True).start()
+        return future
+
+    def start(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
+        """Run `function` in a thread of its own: it may take as long as it likes."""
+        future: Future[Any] = Future()
+        context = contextvars.copy_context()
+        with self._lock:
+            self._pending.add(future)
+        threading.Thread(
+            target=self._run, args=(future, context, function, args), name="undercroft-load", daemon=True
+        ).start()
+        return future
+
+    def task(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run `coroutine` as a task of the running loop, held until it ends."""
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def wait(self) -> None:
+        """Wait for all that runs in threads."""
+        while True:
+            with self._lock:
+                pending = next(iter(self._pending), None)
+            if pending is None:
+                return
+            pending.exception()
+
+    async def wait_async(self) -> None:
+        """Wait for the tasks of the running loop."""
+        loop = asyncio.get_running_loop()
+        own = [task for task in self._tasks if task.get_loop() is loop and task is not asyncio.current_task()]
+        await asyncio.gather(*own, return_exceptions=True)
+
+    def _run(
+        self, future: Future[Any], context: contextvars.Context, function: Callable[..., Any], args: tuple[Any, ...]
+    ) -> None:
+        try:
+            result = context.run(function, *args)
+        except BaseException as error:
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+        finally:
+            with self._lock:
+                self._pending.discard(future)
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                self._idle += 1
+            work = self._queue.get()
+            with self._lock:
+                self._idle -= 1
+            work()
+            del work
+
+
+BACKGROUND = Background()
+if hasattr(os, "register_at_fork"):
+    # The threads do not exist in the child; new ones start when there is work.
+    os.register_at_fork(after_in_child=BACKGROUND._reset)

@@ -1,0 +1,1 @@
+"""Exporters: metrics for Prometheus and OpenTelemetry."""
