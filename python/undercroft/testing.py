@@ -14,10 +14,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from . import _native
 from ._native import Faults, ManualClock
 from .cache import Cache
 
-__all__ = ["Faults", "ManualClock", "faults", "open_cache"]
+__all__ = ["Faults", "ManualClock", "faults", "forget_near", "open_cache", "put_far"]
 
 
 def open_cache(config: Mapping[str, Any] | str, clock: ManualClock) -> Cache:
@@ -35,3 +36,13 @@ def faults(cache: Cache, tier: str) -> Faults:
     if found is None:
         raise KeyError(tier)
     return found
+
+
+def forget_near(cache: Cache, key: str) -> bool:
+    """Remove a key from the near tier alone, as eviction does, and say whether it was there."""
+    return _native.forget_near(cache._core, key)
+
+
+def put_far(cache: Cache, tier: str, key: str, value: Any) -> None:
+    """Put a value into one far tier alone, as another process may."""
+    _native.put_far(cache._core, tier, key, value)

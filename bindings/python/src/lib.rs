@@ -26,7 +26,7 @@ mod _native {
         found::{Found, Lease},
         process::{after_in_child, after_in_parent, before_fork, flush_all},
         function::{BoundFunction, CachedFunction, check_template},
-        testing::{Faults, ManualClock},
+        testing::{Faults, ManualClock, forget_near, put_far, read_envelope},
         tier::{Tier, codec_dumps, codec_loads},
     };
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use pyo3::{exceptions::PyValueError, prelude::*};
-use undercroft::engine::{Clock, Code, layers, manual, time::from_seconds};
+use undercroft::engine::{Body, Clock, Code, Key, Meta, Object, PutMode, envelope::Header, layers, manual, time::{FOREVER, from_seconds}};
+
+use crate::{bridge::wait, cache::Cache, errors::raise};
 
 /// A clock that stands still until it is advanced.
 #[pyclass(frozen, module = "undercroft._native")]
@@ -69,4 +71,30 @@ impl Faults {
     fn calls(&self) -> Vec<String> {
         self.0.calls()
     }
+}
+
+/// Removes a key from the near tier alone, as eviction does.
+#[pyfunction]
+pub fn forget_near(cache: &Cache, key: &str) -> bool {
+    cache.shared.cache.chain().near().is_some_and(|tier| tier.near.remove(key))
+}
+
+/// Puts a value into one far tier alone, as another process may.
+#[pyfunction]
+pub fn put_far(py: Python<'_>, cache: &Cache, tier: &str, key: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    let engine = &cache.shared.cache;
+    let far = engine.chain().far().iter().find(|far| &*far.name == tier).ok_or_else(|| PyValueError::new_err(format!("no far tier is called `{tier}`")))?;
+    let bytes = crate::codec::dumps(value, cache.shared.serializer(far.codec)?)?;
+    let life = engine.policy().life(engine.env()).ok_or_else(|| PyValueError::new_err("a ttl of zero does not store"))?;
+    let meta = Meta { life, codec: far.codec, compressed: false, size: bytes.len() as u64, version: None };
+    let (store, key) = (far.store.clone(), raise(py, Key::new(key))?);
+    wait(py, async { store.put(&key, Object { meta, body: Body::Bytes(bytes) }, PutMode::Always).await }).map(|_| ())
+}
+
+/// Reads an envelope: `(codec, compressed, signed, created_at, fresh_until, stale_until)`, times in ms, `None` for never.
+#[pyfunction]
+pub fn read_envelope(py: Python<'_>, header: &[u8], payload: &[u8]) -> PyResult<(u8, bool, bool, u64, Option<u64>, Option<u64>)> {
+    let header = raise(py, Header::open(header, payload))?;
+    let until = |at: u64| (at != FOREVER).then_some(at);
+    Ok((header.codec, header.compressed, header.signed, header.life.created_at, until(header.life.fresh_until), until(header.life.stale_until)))
 }

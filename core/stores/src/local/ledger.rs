@@ -18,7 +18,7 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 use rustix::fs::{FlockOperation, flock};
-use undercroft_engine::{Code, Error, Result, time::Millis};
+use undercroft_engine::{Clock, Code, Error, Result, time::Millis};
 
 use super::{
     file::Files,
@@ -35,6 +35,8 @@ const MOST_WAITING: usize = 20_000;
 /// An evicting batch frees this share beyond the limit, so that not every put has to evict.
 const SLACK: u64 = 20;
 
+static MARKERS: AtomicU64 = AtomicU64::new(0);
+
 /// Follows the changes of one folder in one process.
 #[derive(Debug)]
 pub struct Ledger {
@@ -47,6 +49,7 @@ pub struct Ledger {
 #[derive(Debug)]
 struct Shared {
     files: Arc<Files>,
+    clock: Arc<dyn Clock>,
     index_path: PathBuf,
     index: Mutex<Option<Index>>,
     waiting: Mutex<Waiting>,
@@ -79,7 +82,7 @@ pub struct LedgerCounts {
 
 impl Ledger {
     /// Opens the index of `files`, and mends it if a process ended without closing.
-    pub fn open(files: Arc<Files>, max_bytes: Option<u64>) -> Self {
+    pub fn open(files: Arc<Files>, max_bytes: Option<u64>, clock: Arc<dyn Clock>) -> Self {
         let index_path = files.root().join("index.sqlite");
         let shared = Shared {
             index_path,
@@ -93,6 +96,7 @@ impl Ledger {
             closing: AtomicBool::new(false),
             marker: Mutex::new(None),
             files,
+            clock,
         };
         let ledger = Self { shared: Arc::new(shared), thread: Mutex::new(None), process: std::process::id() };
         if ledger.shared.find_dead() {
@@ -233,7 +237,7 @@ impl Shared {
         }
         self.on(&mut index, |index| self.evict(index))?;
         drop(index);
-        let now = wall();
+        let now = self.clock.wall();
         let due = {
             let mut waiting = self.waiting.lock();
             let due = now.saturating_sub(waiting.swept_at) > SWEEP_EVERY;
@@ -348,7 +352,7 @@ impl Shared {
         if marker.is_some() {
             return;
         }
-        let path = self.files.root().join(format!("live/{}-{}", std::process::id(), wall()));
+        let path = self.files.root().join(format!("live/{}-{}", std::process::id(), MARKERS.fetch_add(1, Ordering::Relaxed)));
         if let Ok(file) = OpenOptions::new().create(true).truncate(false).write(true).open(&path)
             && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
         {
@@ -397,10 +401,6 @@ fn latest(changes: &[Change]) -> Vec<&Change> {
     let mut order: Vec<usize> = last.into_values().collect();
     order.sort_unstable();
     order.into_iter().map(|at| &changes[at]).collect()
-}
-
-fn wall() -> Millis {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_millis() as Millis)
 }
 
 impl Drop for Ledger {

@@ -26,7 +26,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use quick_cache::{Weighter, sync::Cache as Map};
 use undercroft_engine::{
-    Body, Capability, Code, Codec, Env, Error, Key, Meta, Object, Page, Put, PutMode, Result, Store, StoreInfo, Want, envelope::Header, time::Millis,
+    Body, Capability, Clock, Code, Codec, Env, Error, Key, Meta, Object, Page, Put, PutMode, Result, Store, StoreInfo, Want, envelope::Header, time::Millis,
 };
 
 use file::{Files, Stamp};
@@ -68,6 +68,7 @@ struct Inner {
     root: PathBuf,
     options: LocalOptions,
     files: Arc<Files>,
+    clock: Arc<dyn Clock>,
     ledger: Mutex<Arc<Ledger>>,
     copies: Map<Arc<str>, Arc<Copy>, Weigh>,
     corrupt: AtomicU64,
@@ -112,9 +113,9 @@ impl Local {
     pub fn open(root: impl Into<PathBuf>, options: LocalOptions, env: Env) -> Result<Self> {
         let root = std::path::absolute(root.into()).map_err(|error| Error::new(Code::ConfigInvalid, format!("the folder has no absolute path: {error}")))?;
         let files = Arc::new(Files::open(&root, options.durable)?);
-        let ledger = Mutex::new(Arc::new(Ledger::open(files.clone(), options.max_bytes)));
+        let ledger = Mutex::new(Arc::new(Ledger::open(files.clone(), options.max_bytes, env.clock.clone())));
         let copies = Map::with_weighter((COPIES / 4096) as usize, COPIES, Weigh);
-        Ok(Self { inner: Arc::new(Inner { root, options, files, ledger, copies, corrupt: AtomicU64::new(0) }), env })
+        Ok(Self { inner: Arc::new(Inner { root, options, files, clock: env.clock.clone(), ledger, copies, corrupt: AtomicU64::new(0) }), env })
     }
 
     /// Returns what the directory holds.
@@ -152,7 +153,7 @@ impl Inner {
     fn ledger(&self) -> Arc<Ledger> {
         let mut ledger = self.ledger.lock();
         if ledger.process != std::process::id() {
-            let fresh = Arc::new(Ledger::open(self.files.clone(), self.options.max_bytes));
+            let fresh = Arc::new(Ledger::open(self.files.clone(), self.options.max_bytes, self.clock.clone()));
             // The parent's is leaked: closing it here would write to the parent's database.
             std::mem::forget(std::mem::replace(&mut *ledger, fresh));
         }
