@@ -168,7 +168,8 @@ fn read_tier(value: &Value, at: usize) -> Result<TierConfig> {
         _ => return Err(invalid(format!("tier {} must be a URL or an object", at + 1))),
     };
     let (address, query) = url.split_once('?').unwrap_or((url, ""));
-    let (scheme, target) = address.split_once("://").ok_or_else(|| invalid(format!("the `url` of tier {} is no URL such as `memory://` or `file:///folder`", at + 1)))?;
+    let (scheme, target) =
+        address.split_once("://").ok_or_else(|| invalid(format!("the `url` of tier {} is no URL such as `memory://` or `file:///folder`", at + 1)))?;
     // The query first, so that what is given beside it wins.
     let mut merged = Map::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -228,7 +229,8 @@ impl TierConfig {
             "codec" => {
                 let codec = settings::text(value, name, place)?;
                 let portable = || Codec::ALL.iter().filter(|codec| codec.id != Codec::PYTHON.id).map(|codec| codec.name());
-                self.codec = Codec::parse(codec).ok_or_else(|| invalid(format!("unknown codec `{codec}` in {place}; use one of {}", portable().collect::<Vec<_>>().join(", "))))?;
+                self.codec = Codec::parse(codec)
+                    .ok_or_else(|| invalid(format!("unknown codec `{codec}` in {place}; use one of {}", portable().collect::<Vec<_>>().join(", "))))?;
             }
             "on_error" => {
                 self.on_error = match settings::text(value, name, place)? {

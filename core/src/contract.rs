@@ -10,7 +10,9 @@ use crate::{
 
 /// Returns the contract.
 pub fn contract() -> Value {
-    let settings = |settings: &[Setting]| -> Value { settings.iter().map(|setting| json!({ "name": setting.name, "takes": setting.takes.as_str(), "schemes": setting.schemes })).collect() };
+    let settings = |settings: &[Setting]| -> Value {
+        settings.iter().map(|setting| json!({ "name": setting.name, "takes": setting.takes.as_str(), "schemes": setting.schemes })).collect()
+    };
     json!({
         "errors": Code::ALL.iter().map(|code| json!({ "code": code.as_str(), "retryable": code.retryable(), "meaning": code.meaning().trim() })).collect::<Vec<_>>(),
         "codecs": Codec::ALL.iter().map(|codec| json!({ "name": codec.name(), "id": codec.id, "content_type": codec.content_type() })).collect::<Vec<_>>(),

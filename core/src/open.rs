@@ -67,7 +67,8 @@ pub fn open(config: &Config, env: &Env, options: &Options) -> Result<Opened> {
 }
 
 fn layered(store: Arc<dyn Store>, tier: &TierConfig, shape: Shape, env: &Env) -> Arc<dyn Store> {
-    let shaped = if shape.prefix.is_empty() && shape.compress.is_none() && shape.max_value.is_none() { store } else { shape.wrap(store, env) };
+    // Always: what others have compressed is read by those who compress nothing.
+    let shaped = shape.wrap(store, env);
     if tier.guard == Guard::default() { shaped } else { tier.guard.wrap(shaped, env) }
 }
 

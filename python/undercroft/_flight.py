@@ -12,14 +12,13 @@ from typing import Any
 
 from . import _native
 from ._background import BACKGROUND
+from ._typing import Ttl
 from .errors import Corrupt
 
 LOGGER = logging.getLogger("undercroft")
 
 _LINEAGE: contextvars.ContextVar[tuple[int, ...]] = contextvars.ContextVar("undercroft_lineage", default=())
 """The flights whose loaders the running code is part of: a loader that asks for its own key gets an error."""
-
-Ttl = float | None | Callable[[Any], Any]
 
 
 class Counts:

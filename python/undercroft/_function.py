@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from . import _native
-from ._flight import Counts, Loads, Ttl
+from ._flight import Counts, Loads
 from ._keys import is_method, plan
+from ._typing import Ttl
 from .errors import ConfigInvalid
 from .metrics import MetricsCollector, watch_with
 from .stores import InMemCache, as_cache
@@ -89,7 +90,7 @@ def decorate(
     given = resolve(store)
     core = as_cache(given)
     ask = _native.Ask(_native.Policy(None if callable(ttl) else ttl, **policy), skip=skip or [])
-    name = name or getattr(function, "__name__", "function")
+    name = name or str(getattr(function, "__name__", "function"))
     watch = watch_with(metrics, name, kind)
     loads = Loads(function, core, ask, ttl=ttl, cache_if=cache_if, old=old, watch=watch)
     keys, prefix = plan(function, key, method=is_method(function), version=version, old=old)

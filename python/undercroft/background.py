@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from ._configure import Configurable
 from ._flight import LOGGER
 from ._function import decorate, resolve
 from ._schedule import SCHEDULE, Job
-from .decorators import _Configurable
+from ._typing import Decorator
 from .metrics import MetricsCollector, watch_with
 from .stores import InMemCache, as_cache
 
@@ -223,7 +224,7 @@ def _read(
     return read
 
 
-class BGCache(_Configurable):
+class BGCache(Configurable):
     """Loads in the background on a schedule, so that callers find a value and never wait for one."""
 
     @classmethod
@@ -236,7 +237,7 @@ class BGCache(_Configurable):
         on_error: OnError | None = None,
         cache: Any = None,
         metrics: MetricsCollector | None = None,
-    ) -> Any:
+    ) -> Decorator:
         """Load a function without parameters every `interval_seconds`.
 
         Args:
@@ -270,7 +271,7 @@ class BGCache(_Configurable):
         on_error: OnError | None = None,
         cache: Any = None,
         metrics: MetricsCollector | None = None,
-    ) -> Any:
+    ) -> Decorator:
         """Like `register_loader`, as the one writer of `key` in this process, whom readers find.
 
         Raises:
@@ -356,7 +357,7 @@ class bg:  # noqa: N801  # the documented name
     ) -> None:
         self._decorate = BGCache.register_loader(key, interval, ttl, run_immediately, on_error, store, metrics)
 
-    def __call__(self, function: Any) -> Any:
+    def __call__(self, function: Any) -> Any:  # noqa: D102
         return self._decorate(function)
 
     @staticmethod
@@ -369,7 +370,7 @@ class bg:  # noqa: N801  # the documented name
         metrics: MetricsCollector | None = None,
         run_immediately: bool = True,
         on_error: OnError | None = None,
-    ) -> Any:
+    ) -> Decorator:
         """Like `bg`, as the one writer of `key` in this process."""
         return BGCache.register_writer(key, interval, ttl, run_immediately, on_error, store, metrics)
 

@@ -6,19 +6,22 @@ import json
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _native
 from ._flight import _LINEAGE
 from .stores import _named, as_cache
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class Cache:
     """A chain of stores, the flights over it, and a default policy.
 
     A read that ends in a value: `begin` answers with a hit, a stale value (perhaps with a lease), or a miss with a
-    lease. Who holds the lease loads the value and calls `fulfil`, or `fail`. Every verb has a twin that ends in `_async`
-    and returns an awaitable.
+    lease. Who holds the lease loads the value and calls `fulfil`, or `fail`. The verbs that may wait have a twin that
+    ends in `_async` and returns an awaitable.
 
     Args:
         stores: Stores, nearest first; memory in front is the near tier.
@@ -38,7 +41,7 @@ class Cache:
 
     def __init__(self, *stores: Any, ttl: Any = None, **policy: Any) -> None:
         tiers = [tier for store in stores for tier in as_cache(store).tiers]
-        self._core = _native.Cache(_named(tiers), _native.Policy(ttl, **policy))
+        self._core: _native.Cache = _native.Cache(_named(tiers), _native.Policy(ttl, **policy))
 
     @classmethod
     def from_config(
@@ -47,7 +50,7 @@ class Cache:
         *,
         clock: _native.ManualClock | None = None,
         faults: bool = False,
-    ) -> Cache:
+    ) -> Self:
         """Open a configuration: a mapping, a text in JSON, or the path of a `.json`, `.yaml` or `.toml` file.
 
         Raises:
@@ -172,7 +175,7 @@ class Cache:
         """Write what is waiting, and let go of files and connections. Later calls raise `Closed`."""
         self._core.close()
 
-    def __enter__(self) -> Cache:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

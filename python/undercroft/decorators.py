@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from typing import Any
 
-from ._flight import Ttl
+from ._configure import Configurable
 from ._function import decorate
 from ._keys import AUTO
+from ._typing import Decorator, Key, Ttl
 from .metrics import MetricsCollector
 
-F = TypeVar("F", bound=Callable[..., Any])
-Key = str | Callable[..., Any]
-Decorator = Callable[[F], F]
 
-
-class _Configurable:
-    """A decorator class with defaults that `configure` sets for a subclass."""
-
-    _store: ClassVar[Any] = None
-    _metrics: ClassVar[MetricsCollector | None] = None
-
-    @classmethod
-    def configure(cls, cache: Any = None, metrics: MetricsCollector | None = None) -> type[Any]:
-        """Return a subclass with a default store, and default metrics, for every method."""
-        names = {"_store": staticmethod(cache) if inspect.isroutine(cache) else cache, "_metrics": metrics}
-        return type(f"Configured{cls.__name__}", (cls,), names)
-
-    @classmethod
-    def _given(cls, cache: Any, metrics: MetricsCollector | None) -> tuple[Any, MetricsCollector | None]:
-        return (cls._store if cache is None else cache), (cls._metrics if metrics is None else metrics)
-
-
-class TTLCache(_Configurable):
+class TTLCache(Configurable):
     """Keeps results for a time."""
 
     @classmethod
@@ -53,7 +32,7 @@ class TTLCache(_Configurable):
         soft_timeout: float | None = None,
         hard_timeout: float | None = None,
         lock_timeout: float | None = None,
-    ) -> Any:
+    ) -> Decorator:
         """Cache a function's results for `ttl` seconds. `async def` stays a coroutine function.
 
         Args:
@@ -100,7 +79,7 @@ class TTLCache(_Configurable):
         return decorator
 
 
-class SWRCache(_Configurable):
+class SWRCache(Configurable):
     """Keeps results for a time, and serves them a while longer while one call refreshes them in the background."""
 
     @classmethod
@@ -122,7 +101,7 @@ class SWRCache(_Configurable):
         soft_timeout: float | None = None,
         hard_timeout: float | None = None,
         lock_timeout: float | None = None,
-    ) -> Any:
+    ) -> Decorator:
         """Cache a function's results for `ttl` seconds, and serve them stale for `stale_ttl` more.
 
         Inside the stale time every call returns at once, and one of them has the value refreshed. After it, a call
@@ -161,7 +140,7 @@ def cache(
     store: Any = None,
     metrics: MetricsCollector | None = None,
     **settings: Any,
-) -> Any:
+) -> Decorator:
     """Cache a function's results: the one-symbol style.
 
     Args:

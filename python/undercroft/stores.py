@@ -8,10 +8,13 @@ import time
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from . import _native
 from .errors import ConfigInvalid
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 @dataclass(slots=True)
@@ -135,7 +138,7 @@ class Store(_native.Cache):
     def __contains__(self, key: str) -> bool:
         return self.exists(key)
 
-    def __enter__(self) -> Store:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -161,7 +164,7 @@ class InMemCache(Store):
         max_bytes: How many bytes keys and values may take, estimated; `None` for no such limit.
     """
 
-    def __new__(cls, max_entries: int = 100_000, max_bytes: int | None = None) -> InMemCache:  # noqa: D102
+    def __new__(cls, max_entries: int = 100_000, max_bytes: int | None = None) -> Self:  # noqa: D102
         return super().__new__(cls, [_native.Tier.memory(max_entries, max_bytes)])
 
 
@@ -190,7 +193,7 @@ class LocalFileCache(Store):
         prefix: str = "",
         max_bytes: int | None = 1 << 30,
         durable: bool = False,
-    ) -> LocalFileCache:
+    ) -> Self:
         if compress and compress_level not in range(1, 10):
             message = f"`compress_level` must be from 1 to 9, not {compress_level}"
             raise ConfigInvalid(message)
@@ -218,7 +221,7 @@ class ChainCache(Store):
         42
     """
 
-    def __new__(cls, levels: Sequence[tuple[Any, float | None]]) -> ChainCache:  # noqa: D102
+    def __new__(cls, levels: Sequence[tuple[Any, float | None]]) -> Self:  # noqa: D102
         tiers = [capped for store, ttl in levels for capped in _capped(store, ttl)]
         return super().__new__(cls, _named(tiers))
 
@@ -252,7 +255,7 @@ class HybridCache(Store):
         l2_cache: Any = None,
         l1_ttl: float | None = 60,
         l2_ttl: float | None = None,
-    ) -> HybridCache:
+    ) -> Self:
         if l2_cache is None:
             message = "`l2_cache` is required"
             raise ConfigInvalid(message)

@@ -40,62 +40,70 @@ class Decorator:
     serves: Serves = Serves.BOTH
 
 
-def _undercroft(template: str, function: Function) -> Function:
-    return import_module(UNDERCROFT).TTLCache.cached(template, TTL)(function)  # type: ignore[no-any-return]
+OURS = Decorator(
+    "undercroft",
+    UNDERCROFT,
+    lambda template, function: import_module(UNDERCROFT).TTLCache.cached(template, TTL)(function),
+)
+REFERENCE = Decorator(
+    "functools.lru_cache",
+    "",
+    lambda _, function: functools.lru_cache(maxsize=SIZE)(function),
+    Serves.PLAIN,
+)
+ADVANCED_CACHING = Decorator(
+    "advanced_caching",
+    "advanced_caching",
+    lambda template, function: import_module("advanced_caching").cache(TTL, key=template)(function),
+)
+CACHEBOX = Decorator(
+    "cachebox TTLCache",
+    "cachebox",
+    lambda _, function: import_module("cachebox").cached(import_module("cachebox").TTLCache(SIZE, TTL))(function),
+)
+WARP_CACHE = Decorator(
+    "warp_cache",
+    "warp_cache",
+    lambda _, function: import_module("warp_cache").cache(max_size=SIZE, ttl=TTL)(function),
+)
+THEINE = Decorator(
+    "theine",
+    "theine",
+    lambda _, function: import_module("theine").Memoize(SIZE, timedelta(seconds=TTL))(function),
+)
 
 
-def _lru_cache(_: str, function: Function) -> Function:
-    return functools.lru_cache(maxsize=SIZE)(function)
+def moka_py(name: str, **options: object) -> Decorator:
+    """Returns moka_py's decorator, set up with `options`."""
+    return Decorator(
+        name,
+        "moka_py",
+        lambda _, function: import_module("moka_py").cached(maxsize=SIZE, ttl=TTL, **options)(function),
+    )
 
 
-def _advanced_caching(template: str, function: Function) -> Function:
-    return import_module("advanced_caching").cache(TTL, key=template)(function)  # type: ignore[no-any-return]
+def cachetools(name: str, guard: str, make: Callable[[], object]) -> Decorator:
+    """Returns cachetools' decorator, with a fresh lock or condition for each function."""
+
+    def decorate(_: str, function: Function) -> Function:
+        library: Any = import_module("cachetools")
+        cached: Function = library.cached(library.TTLCache(SIZE, TTL), **{guard: make()})(function)
+        return cached
+
+    return Decorator(name, "cachetools", decorate, Serves.PLAIN)
 
 
-def _cachebox(_: str, function: Function) -> Function:
-    cachebox = import_module("cachebox")
-    return cachebox.cached(cachebox.TTLCache(SIZE, TTL))(function)  # type: ignore[no-any-return]
-
-
-def _warp_cache(_: str, function: Function) -> Function:
-    return import_module("warp_cache").cache(max_size=SIZE, ttl=TTL)(function)  # type: ignore[no-any-return]
-
-
-def _moka_py(_: str, function: Function) -> Function:
-    return import_module("moka_py").cached(maxsize=SIZE, ttl=TTL)(function)  # type: ignore[no-any-return]
-
-
-def _moka_py_waiting(_: str, function: Function) -> Function:
-    return import_module("moka_py").cached(maxsize=SIZE, ttl=TTL, wait_concurrent=True)(function)  # type: ignore[no-any-return]
-
-
-def _cachetools(_: str, function: Function) -> Function:
-    cachetools = import_module("cachetools")
-    return cachetools.cached(cachetools.TTLCache(SIZE, TTL), lock=threading.Lock())(function)  # type: ignore[no-any-return]
-
-
-def _cachetools_condition(_: str, function: Function) -> Function:
-    cachetools = import_module("cachetools")
-    return cachetools.cached(cachetools.TTLCache(SIZE, TTL), condition=threading.Condition())(function)  # type: ignore[no-any-return]
-
-
-def _theine(_: str, function: Function) -> Function:
-    return import_module("theine").Memoize(SIZE, timedelta(seconds=TTL))(function)  # type: ignore[no-any-return]
-
-
-OURS = Decorator("undercroft", UNDERCROFT, _undercroft)
-REFERENCE = Decorator("functools.lru_cache", "", _lru_cache, Serves.PLAIN)
 DECORATORS = (
     OURS,
     REFERENCE,
-    Decorator("advanced_caching", "advanced_caching", _advanced_caching),
-    Decorator("cachebox TTLCache", "cachebox", _cachebox),
-    Decorator("warp_cache", "warp_cache", _warp_cache),
-    Decorator("moka_py", "moka_py", _moka_py),
-    Decorator("cachetools TTLCache, lock", "cachetools", _cachetools, Serves.PLAIN),
-    Decorator("theine", "theine", _theine),
+    ADVANCED_CACHING,
+    CACHEBOX,
+    WARP_CACHE,
+    moka_py("moka_py"),
+    cachetools("cachetools TTLCache, lock", "lock", threading.Lock),
+    THEINE,
 )
 WAITING = (
-    Decorator("moka_py, wait_concurrent", "moka_py", _moka_py_waiting),
-    Decorator("cachetools TTLCache, condition", "cachetools", _cachetools_condition, Serves.PLAIN),
+    moka_py("moka_py, wait_concurrent", wait_concurrent=True),
+    cachetools("cachetools TTLCache, condition", "condition", threading.Condition),
 )

@@ -15,10 +15,9 @@ from functools import partial
 from types import CodeType, FunctionType
 from typing import TypeVar
 
-ROUNDS = 9
 EMPTY = "(empty loop)"
 
-L = TypeVar("L", bound=Callable[..., object])
+Loop = TypeVar("Loop", bound=Callable[..., object])
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Cost:
 Round = Callable[[], Cost]
 
 
-def race(rounds: Mapping[str, Round], calls: int, count: int = ROUNDS) -> dict[str, Cost]:
+def race(rounds: Mapping[str, Round], calls: int, count: int) -> dict[str, Cost]:
     """Returns the median cost of one call for each contender, the empty loop's taken off.
 
     Args:
@@ -82,14 +81,14 @@ def timed(work: Callable[..., object], *arguments: object) -> Cost:
     return watch.cost
 
 
-def own_copy(loop: L) -> L:
+def own_copy(loop: Loop) -> Loop:
     """Returns `loop` with bytecode of its own.
 
     The interpreter specialises a call site to what it sees there. A site that all contenders share would see many
     types in turn and stay slow for some of them; in a real program a site calls one function.
     """
-    code: CodeType = loop.__code__.replace()  # type: ignore[attr-defined]
-    return FunctionType(code, loop.__globals__, loop.__name__)  # type: ignore[attr-defined, return-value]
+    code: CodeType = loop.__code__.replace()
+    return FunctionType(code, loop.__globals__, loop.__name__)  # type: ignore[return-value]
 
 
 class Stopwatch:
@@ -97,7 +96,7 @@ class Stopwatch:
 
     cost: Cost
 
-    def __enter__(self) -> Stopwatch:
+    def __enter__(self) -> Stopwatch:  # noqa: PYI034  (typing.Self is newer than Python 3.10)
         """Collects garbage, stops the collector and starts the clocks."""
         gc.collect()
         gc.disable()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 Cell = str | float | int | None
 
+DIGITS = 3
 HOLDS = {True: "yes", False: "no", None: "not measured"}
 
 
@@ -23,12 +24,16 @@ class Bar:
     @classmethod
     def at_most(cls, what: str, measured: float | None, limit: float, unit: str = "") -> Bar:
         """Returns a bar that holds while `measured` does not exceed `limit`."""
-        return cls(what, measured, f"≤ {limit:g} {unit}".rstrip(), None if measured is None else measured <= limit, unit)
+        return cls(
+            what, measured, f"≤ {limit:g} {unit}".rstrip(), None if measured is None else measured <= limit, unit
+        )
 
     @classmethod
     def at_least(cls, what: str, measured: float | None, limit: float, unit: str = "") -> Bar:
         """Returns a bar that holds while `measured` does not fall below `limit`."""
-        return cls(what, measured, f"≥ {limit:g} {unit}".rstrip(), None if measured is None else measured >= limit, unit)
+        return cls(
+            what, measured, f"≥ {limit:g} {unit}".rstrip(), None if measured is None else measured >= limit, unit
+        )
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,6 @@ class Table:
     title: str
     columns: tuple[str, ...]
     rows: list[tuple[Cell, ...]]
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,9 +58,13 @@ def render(sections: Sequence[Section]) -> str:
     bars = [bar for section in sections for bar in section.bars]
     rows = [(bar.what, f"{text(bar.measured)} {bar.unit}".rstrip(), bar.required, HOLDS[bar.holds]) for bar in bars]
     parts = [grid(("bar", "measured", "required", "holds"), rows)]
-    for table in (table for section in sections for table in section.tables):
-        parts.append(f"{table.title}\n{grid(table.columns, table.rows)}" + (f"\n{table.note}" if table.note else ""))
+    parts += [block(table) for section in sections for table in section.tables]
     return "\n\n".join(parts)
+
+
+def block(table: Table) -> str:
+    """Lays out a table under its title."""
+    return f"{table.title}\n{grid(table.columns, table.rows)}"
 
 
 def grid(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
@@ -65,15 +73,19 @@ def grid(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     widths = [max(len(line[at]) for line in lines) for at in range(len(columns))]
     lines.insert(1, ["-" * width for width in widths])
     return "\n".join(
-        " | ".join(cell.ljust(width) if at == 0 else cell.rjust(width) for at, (cell, width) in enumerate(zip(line, widths)))
+        " | ".join(
+            cell.ljust(width) if at == 0 else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
         for line in lines
     )
 
 
 def text(cell: Cell) -> str:
-    """Writes a cell with as many digits as mean something."""
+    """Writes a cell; a fraction with three digits, or all before the point."""
     if cell is None:
-        return "–"
+        return "-"
     if not isinstance(cell, float):
         return str(cell)
-    return f"{cell:.0f}" if abs(cell) >= 1000 else f"{cell:.1f}" if abs(cell) >= 10 else f"{cell:.2f}"
+    whole = len(str(int(abs(cell))))
+    return f"{cell:.{max(0, DIGITS - whole)}f}"

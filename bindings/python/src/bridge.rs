@@ -29,7 +29,7 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T, Error>> + Send + 'static,
 {
-    let done = |result: PyResult<Py<PyAny>>| Done { result: Mutex::new(Some(result)) }.into_pyobject(py).map(|done| done.into_any().unbind()).map_err(PyErr::from);
+    let done = |result: PyResult<Py<PyAny>>| Done { result: Mutex::new(Some(result)) }.into_pyobject(py).map(|done| done.into_any().unbind());
     let rest = match py.detach(|| attempt(future)) {
         Ready::Now(answer) => return done(raise(py, answer).and_then(|answer| finish(py, answer))),
         Ready::Later(rest) => rest,

@@ -45,7 +45,9 @@ impl Shared {
     fn value(&self, object: &Bound<'_, PyAny>) -> Value {
         let forms = self.cache.chain().codecs().into_iter().map(|codec| {
             let bytes = self.serializer(codec).and_then(|serializer| codec::dumps(object, serializer));
-            let why = |raised: PyErr| format!("a value of type `{}` cannot be encoded as `{}`: {}", type_name(object), codec.name(), raised.value(object.py())).into();
+            let why = |raised: PyErr| {
+                format!("a value of type `{}` cannot be encoded as `{}`: {}", type_name(object), codec.name(), raised.value(object.py())).into()
+            };
             Form { codec, bytes: bytes.map_err(why) }
         });
         Value::live(object::live(object), self.size(object)).with_forms(forms.collect())
@@ -121,11 +123,11 @@ impl Cache {
         Ok(Self::from_opened(cache, serializers, tiers, Vec::new()))
     }
 
-    /// Opens a configuration, given as text in `format` (`json`, `yaml` or `toml`).
+    /// Opens a configuration, given as text in a `syntax` (`json`, `yaml` or `toml`).
     #[staticmethod]
-    #[pyo3(signature = (text, format = "json", *, clock = None, faults = false))]
-    fn open(py: Python<'_>, text: &str, format: &str, clock: Option<&ManualClock>, faults: bool) -> PyResult<Self> {
-        let format = raise(py, Format::of(&format!(".{format}")))?;
+    #[pyo3(signature = (text, syntax = "json", *, clock = None, faults = false))]
+    fn open(py: Python<'_>, text: &str, syntax: &str, clock: Option<&ManualClock>, faults: bool) -> PyResult<Self> {
+        let format = raise(py, Format::of(&format!(".{syntax}")))?;
         let config = raise(py, Config::parse(text, format, &|name| std::env::var(name).ok()))?;
         let env = match clock {
             Some(clock) => engine::Env { clock: Arc::new(clock.0.clone()), random: Arc::new(engine::manual::Middle), ..undercroft_native::env() },
@@ -173,7 +175,9 @@ impl Cache {
     fn begin_async(&self, py: Python<'_>, key: &str, ask: &Ask, lineage: Vec<u64>) -> PyResult<Py<PyAny>> {
         let (cache, key, ask, shared) = (self.cache(), self::key(py, key)?, ask.with_lineage(lineage), self.shared.clone());
         let of = key.clone();
-        awaitable(py, async move { cache.begin(&of, &ask).await }, move |py, outcome: Outcome| Ok(Py::new(py, Found::of(py, outcome, &shared, &key)?)?.into_any()))
+        awaitable(py, async move { cache.begin(&of, &ask).await }, move |py, outcome: Outcome| {
+            Ok(Py::new(py, Found::of(py, outcome, &shared, &key)?)?.into_any())
+        })
     }
 
     /// Looks far before a stale entry is loaded again. Returns a hit, or a miss with the lease.
@@ -217,7 +221,9 @@ impl Cache {
     fn fulfil_async(&self, py: Python<'_>, lease: &Lease, value: &Bound<'_, PyAny>, ask: &Ask) -> PyResult<Py<PyAny>> {
         let (cache, value, lease, ask, shared) = (self.cache(), self.shared.value(value), lease.take(py)?, ask.0.clone(), self.shared.clone());
         let key = lease.key().clone();
-        awaitable(py, async move { cache.fulfil_with(lease, value, &ask).await }, move |py, entry| Ok(Py::new(py, Found::entry("hit", entry, &shared, &key))?.into_any()))
+        awaitable(py, async move { cache.fulfil_with(lease, value, &ask).await }, move |py, entry| {
+            Ok(Py::new(py, Found::entry("hit", entry, &shared, &key))?.into_any())
+        })
     }
 
     /// Ends a lease whose load failed. Returns what to serve instead, if there is something.
@@ -345,7 +351,9 @@ impl Cache {
     #[pyo3(signature = (key, value, policy))]
     fn put_if_absent_async(&self, py: Python<'_>, key: &str, value: &Bound<'_, PyAny>, policy: Policy) -> PyResult<Py<PyAny>> {
         let (cache, key, value) = (self.cache(), self::key(py, key)?, self.shared.value(value));
-        awaitable(py, async move { cache.put_if_absent(&key, value, Some(&policy.0)).await }, |py, stored| Ok(stored.into_pyobject(py)?.to_owned().into_any().unbind()))
+        awaitable(py, async move { cache.put_if_absent(&key, value, Some(&policy.0)).await }, |py, stored| {
+            Ok(stored.into_pyobject(py)?.to_owned().into_any().unbind())
+        })
     }
 
     /// Says whether a servable entry is under a key.
@@ -420,7 +428,9 @@ impl Cache {
         let bytes = if self.shared.sized || !measure {
             tier.near.bytes()
         } else {
-            let size = |held: &engine::near::Held| held.value.object().and_then(|live| object::of(py, live)).map_or(held.value.size(), |object| object::size(object.bind(py)));
+            let size = |held: &engine::near::Held| {
+                held.value.object().and_then(|live| object::of(py, live)).map_or(held.value.size(), |object| object::size(object.bind(py)))
+            };
             tier.near.entries("").iter().map(|(key, held)| key.len() as u64 + size(held)).sum()
         };
         Some((tier.near.len(), bytes, limits.max_entries, limits.max_bytes))

@@ -6,12 +6,7 @@ use parking_lot::Mutex;
 use pyo3::{prelude::*, sync::PyOnceLock};
 use undercroft::engine::{self, Entry, Key, Value, time::FOREVER};
 
-use crate::{
-    cache::Shared,
-    codec,
-    errors::exception,
-    object,
-};
+use crate::{cache::Shared, codec, errors::exception, object};
 
 /// The right, and duty, to end a flight with a value. Dropping it hands it to the next waiter.
 #[pyclass(frozen, module = "undercroft._native")]

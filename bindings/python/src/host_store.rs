@@ -56,7 +56,9 @@ impl HostStore {
         self.env
             .blocking(move || {
                 gate::outside(|| {
-                    let done = Python::try_attach(|py| work(&inner, inner.store.bind(py)).map_err(|raised| from_raised(py, raised, &format!("`{}.{method}`", inner.label))));
+                    let done = Python::try_attach(|py| {
+                        work(&inner, inner.store.bind(py)).map_err(|raised| from_raised(py, raised, &format!("`{}.{method}`", inner.label)))
+                    });
                     done.unwrap_or_else(|| Err(Error::new(Code::Closed, "the interpreter is shutting down")))
                 })
             })
@@ -114,7 +116,12 @@ impl Inner {
             return Ok(if stored { Put::Stored } else { Put::Present });
         }
         if self.keeps_entries {
-            let entry = py.import("undercroft")?.getattr("CacheEntry")?.call1((value, seconds(life.fresh_until), seconds(life.created_at), seconds(life.stale_until)))?;
+            let entry = py.import("undercroft")?.getattr("CacheEntry")?.call1((
+                value,
+                seconds(life.fresh_until),
+                seconds(life.created_at),
+                seconds(life.stale_until),
+            ))?;
             store.call_method1("set_entry", (key.as_str(), entry, ttl))?;
         } else {
             store.call_method1("set", (key.as_str(), value, ttl))?;
@@ -199,6 +206,8 @@ impl Store for HostStore {
                 Ok(Some(cleared.extract::<u64>().unwrap_or(0)))
             })
             .await?;
-        cleared.ok_or_else(|| Error::new(Code::Unsupported, format!("`{}` can clear neither a prefix nor, without a method `clear`, everything", self.inner.label)))
+        cleared.ok_or_else(|| {
+            Error::new(Code::Unsupported, format!("`{}` can clear neither a prefix nor, without a method `clear`, everything", self.inner.label))
+        })
     }
 }

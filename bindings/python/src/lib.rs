@@ -24,8 +24,8 @@ mod _native {
         bridge::Done,
         cache::Cache,
         found::{Found, Lease},
-        process::{after_in_child, after_in_parent, before_fork, flush_all},
         function::{BoundFunction, CachedFunction, check_template},
+        process::{after_in_child, after_in_parent, before_fork, flush_all},
         testing::{Faults, ManualClock, forget_near, put_far, read_envelope},
         tier::{Tier, codec_dumps, codec_loads},
     };

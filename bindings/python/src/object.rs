@@ -2,7 +2,11 @@
 
 use std::{any::Any, sync::Arc};
 
-use pyo3::{prelude::*, sync::PyOnceLock, types::{PyBytes, PyDict, PyFrozenSet, PyList, PySet, PyString, PyTuple}};
+use pyo3::{
+    prelude::*,
+    sync::PyOnceLock,
+    types::{PyBytes, PyDict, PyFrozenSet, PyList, PySet, PyString, PyTuple},
+};
 use undercroft::engine::Live;
 
 /// A Python object that the core keeps without looking inside.
@@ -33,7 +37,9 @@ fn own_size(object: &Bound<'_, PyAny>) -> u64 {
     if let Ok(bytes) = object.cast_exact::<PyBytes>() {
         return bytes.as_bytes().len() as u64 + 33;
     }
-    let size = GETSIZEOF.get_or_try_init(py, || py.import("sys")?.getattr("getsizeof").map(Bound::unbind)).and_then(|getsizeof| getsizeof.bind(py).call1((object, 64))?.extract());
+    let size = GETSIZEOF
+        .get_or_try_init(py, || py.import("sys")?.getattr("getsizeof").map(Bound::unbind))
+        .and_then(|getsizeof| getsizeof.bind(py).call1((object, 64))?.extract());
     // An object whose own `__sizeof__` fails counts as a small one.
     size.unwrap_or(64)
 }
@@ -43,7 +49,11 @@ fn reckon(object: &Bound<'_, PyAny>, depth: usize) -> u64 {
     if depth == 0 || object.is_exact_instance_of::<PyString>() || object.is_exact_instance_of::<PyBytes>() {
         return own;
     }
-    let is_container = object.is_instance_of::<PyDict>() || object.is_instance_of::<PyList>() || object.is_instance_of::<PyTuple>() || object.is_instance_of::<PySet>() || object.is_instance_of::<PyFrozenSet>();
+    let is_container = object.is_instance_of::<PyDict>()
+        || object.is_instance_of::<PyList>()
+        || object.is_instance_of::<PyTuple>()
+        || object.is_instance_of::<PySet>()
+        || object.is_instance_of::<PyFrozenSet>();
     if !is_container {
         // The attributes of an ordinary object.
         return object.getattr_opt("__dict__").ok().flatten().map_or(own, |attributes| own + reckon(&attributes, depth - 1));
@@ -57,5 +67,5 @@ fn reckon(object: &Bound<'_, PyAny>, depth: usize) -> u64 {
         }
         seen += 1;
     }
-    own + if seen > 0 { sum * length as u64 / seen } else { 0 }
+    own + (sum * length as u64).checked_div(seen).unwrap_or(0)
 }

@@ -3,7 +3,12 @@
 use std::sync::Arc;
 
 use pyo3::{exceptions::PyValueError, prelude::*};
-use undercroft::engine::{Body, Clock, Code, Key, Meta, Object, PutMode, envelope::Header, layers, manual, time::{FOREVER, from_seconds}};
+use undercroft::engine::{
+    Body, Clock, Code, Key, Meta, Object, PutMode,
+    envelope::Header,
+    layers, manual,
+    time::{FOREVER, from_seconds},
+};
 
 use crate::{bridge::wait, cache::Cache, errors::raise};
 
@@ -91,9 +96,12 @@ pub fn put_far(py: Python<'_>, cache: &Cache, tier: &str, key: &str, value: &Bou
     wait(py, async { store.put(&key, Object { meta, body: Body::Bytes(bytes) }, PutMode::Always).await }).map(|_| ())
 }
 
+/// What an envelope says: `(codec, compressed, signed, created_at, fresh_until, stale_until)`.
+type Envelope = (u8, bool, bool, u64, Option<u64>, Option<u64>);
+
 /// Reads an envelope: `(codec, compressed, signed, created_at, fresh_until, stale_until)`, times in ms, `None` for never.
 #[pyfunction]
-pub fn read_envelope(py: Python<'_>, header: &[u8], payload: &[u8]) -> PyResult<(u8, bool, bool, u64, Option<u64>, Option<u64>)> {
+pub fn read_envelope(py: Python<'_>, header: &[u8], payload: &[u8]) -> PyResult<Envelope> {
     let header = raise(py, Header::open(header, payload))?;
     let until = |at: u64| (at != FOREVER).then_some(at);
     Ok((header.codec, header.compressed, header.signed, header.life.created_at, until(header.life.fresh_until), until(header.life.stale_until)))

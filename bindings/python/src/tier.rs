@@ -61,14 +61,20 @@ impl Tier {
     /// Makes a tier of a directory.
     #[staticmethod]
     #[pyo3(signature = (root, *, serializer, compress = None, prefix = String::new(), max_bytes = None, durable = false))]
-    fn local(py: Python<'_>, root: std::path::PathBuf, serializer: &Bound<'_, PyAny>, compress: Option<u32>, prefix: String, max_bytes: Option<u64>, durable: bool) -> PyResult<Self> {
+    fn local(
+        py: Python<'_>,
+        root: std::path::PathBuf,
+        serializer: &Bound<'_, PyAny>,
+        compress: Option<u32>,
+        prefix: String,
+        max_bytes: Option<u64>,
+        durable: bool,
+    ) -> PyResult<Self> {
         let serializer = self::serializer(serializer)?;
         let env = undercroft_native::env();
         let local = py.detach(|| Local::open(root, LocalOptions { max_bytes, durable }, env.clone()));
-        let mut store: Arc<dyn Store> = Arc::new(raise(py, local)?);
-        if compress.is_some() || !prefix.is_empty() {
-            store = Shape { prefix, compress, max_value: None }.wrap(store, &env);
-        }
+        // Always shaped: what others have compressed is read by those who compress nothing.
+        let store = Shape { prefix, compress, max_value: None }.wrap(Arc::new(raise(py, local)?), &env);
         Ok(Self::of(Kind::Far(store), serializer))
     }
 
@@ -140,7 +146,9 @@ pub(crate) fn serializer(given: &Bound<'_, PyAny>) -> PyResult<Serializer> {
         let name = name.to_str()?.to_lowercase();
         return match Codec::parse(&name).filter(|codec| codec.id < 32 && *codec != Codec::PYTHON) {
             Some(codec) => Ok(Serializer { codec, custom: None }),
-            None => Err(PyValueError::new_err(format!("unknown serializer `{name}`; use `pickle`, `json`, `msgpack`, `raw`, `utf8`, or an object with `dumps` and `loads`"))),
+            None => Err(PyValueError::new_err(format!(
+                "unknown serializer `{name}`; use `pickle`, `json`, `msgpack`, `raw`, `utf8`, or an object with `dumps` and `loads`"
+            ))),
         };
     }
     // The serializers of the package say which codec they are.
@@ -156,12 +164,12 @@ pub(crate) fn serializer(given: &Bound<'_, PyAny>) -> PyResult<Serializer> {
 
 /// Encodes an object with a serializer, by name.
 #[pyfunction]
-pub fn codec_dumps<'py>(name: &Bound<'py, PyAny>, object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-    Ok(PyBytes::new(object.py(), &codec::dumps(object, &serializer(name)?)?))
+pub fn codec_dumps<'py>(name: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    Ok(PyBytes::new(value.py(), &codec::dumps(value, &serializer(name)?)?))
 }
 
 /// Decodes bytes with a serializer, by name.
 #[pyfunction]
-pub fn codec_loads<'py>(name: &Bound<'py, PyAny>, bytes: Vec<u8>) -> PyResult<Bound<'py, PyAny>> {
-    codec::loads(name.py(), &Bytes::from(bytes), &serializer(name)?)
+pub fn codec_loads<'py>(name: &Bound<'py, PyAny>, data: Vec<u8>) -> PyResult<Bound<'py, PyAny>> {
+    codec::loads(name.py(), &Bytes::from(data), &serializer(name)?)
 }

@@ -264,7 +264,8 @@ fn object_for(entry: &Entry, tier: &Tier, now: Millis) -> Result<Object> {
     let bytes = match entry.value.form(tier.codec) {
         Some(form) => form.bytes.clone().map_err(|why| Error::new(Code::Unsupported, why))?,
         None => {
-            let (codec, bytes) = entry.value.encoded().ok_or_else(|| Error::new(Code::Unsupported, format!("no bytes under the codec `{}`", tier.codec.name())))?;
+            let (codec, bytes) =
+                entry.value.encoded().ok_or_else(|| Error::new(Code::Unsupported, format!("no bytes under the codec `{}`", tier.codec.name())))?;
             return Ok(Object { meta: Meta { life, codec, compressed: false, size: bytes.len() as u64, version: None }, body: Body::Bytes(bytes.clone()) });
         }
     };

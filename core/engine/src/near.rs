@@ -179,7 +179,12 @@ impl Near {
     fn hold(&self, key: &Key, entry: &Entry, policy: &Policy, max_ttl: Option<Millis>, clock: &dyn Clock, admit: impl FnOnce(&mut u64) -> bool) -> bool {
         let (wall, now) = (clock.wall(), clock.monotonic());
         let life = entry.life.capped(max_ttl, wall);
-        let at = |deadline: Millis| if deadline == FOREVER { FOREVER } else { now.saturating_add(deadline.saturating_sub(wall)) };
+        let at = |deadline: Millis| match deadline {
+            FOREVER => FOREVER,
+            // Over already: zero, so that a coarse clock that lags sees it too.
+            deadline if deadline <= wall => 0,
+            deadline => now.saturating_add(deadline - wall),
+        };
         let held = Held {
             value: entry.value.for_memory(),
             life,

@@ -9,7 +9,11 @@ use std::{
     thread,
 };
 
-use undercroft_engine::{Cache, Chain, Codec, Key, Near, NearTier, Outcome, Policy, Value, manual::{ManualClock, block_on, env}, near::Limits};
+use undercroft_engine::{
+    Cache, Chain, Codec, Key, Near, NearTier, Outcome, Policy, Value,
+    manual::{ManualClock, block_on, env},
+    near::Limits,
+};
 
 fn cache() -> Cache {
     let near = NearTier { name: "near".into(), near: Arc::new(Near::new(Limits::default())), max_ttl: None };

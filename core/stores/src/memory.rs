@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use undercroft_engine::{
-    Body, Capability, Codec, Entry, Env, Key, Meta, Near, Object, Page, Policy, Put, PutMode, Result, Store, StoreInfo, Value, Want, near::Held,
-    time::Millis,
+    Body, Capability, Codec, Entry, Env, Key, Meta, Near, Object, Page, Policy, Put, PutMode, Result, Store, StoreInfo, Value, Want, near::Held, time::Millis,
 };
 
 const PAGE: usize = 1000;
@@ -36,7 +35,11 @@ impl Memory {
 #[async_trait]
 impl Store for Memory {
     fn info(&self) -> StoreInfo {
-        StoreInfo { scheme: "memory", label: format!("{} entries at most", self.near.limits().max_entries), can: Capability { list: true, put_if_absent: true, live: true, bytes: true } }
+        StoreInfo {
+            scheme: "memory",
+            label: format!("{} entries at most", self.near.limits().max_entries),
+            can: Capability { list: true, put_if_absent: true, live: true, bytes: true },
+        }
     }
 
     async fn head(&self, key: &Key) -> Result<Option<Meta>> {
@@ -73,7 +76,13 @@ impl Store for Memory {
 
     async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Page> {
         let now = self.env.clock.monotonic();
-        let mut keys: Vec<String> = self.near.entries(prefix).into_iter().filter(|(key, held)| held.is_servable(now) && after.is_none_or(|after| &**key > after)).map(|(key, _)| key.as_ref().to_owned()).collect();
+        let mut keys: Vec<String> = self
+            .near
+            .entries(prefix)
+            .into_iter()
+            .filter(|(key, held)| held.is_servable(now) && after.is_none_or(|after| &**key > after))
+            .map(|(key, _)| key.as_ref().to_owned())
+            .collect();
         keys.sort_unstable();
         let more = keys.len() > PAGE;
         keys.truncate(PAGE);

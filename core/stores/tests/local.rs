@@ -30,7 +30,10 @@ fn key(text: &str) -> Key {
 
 fn object(body: &[u8], stale_until: u64) -> Object {
     let life = Life { created_at: START, fresh_until: stale_until, stale_until };
-    Object { meta: Meta { life, codec: Codec::RAW, compressed: false, size: body.len() as u64, version: None }, body: Body::Bytes(Bytes::copy_from_slice(body)) }
+    Object {
+        meta: Meta { life, codec: Codec::RAW, compressed: false, size: body.len() as u64, version: None },
+        body: Body::Bytes(Bytes::copy_from_slice(body)),
+    }
 }
 
 const LATER: u64 = START + 60_000;

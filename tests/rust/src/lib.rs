@@ -81,7 +81,17 @@ impl Runner {
         let config = Config::from_value(expand(cache, folder.path()), &|_| None).unwrap();
         let opened = open(&config, &env, &Options { faults: true }).unwrap();
         let faults = opened.faults.into_iter().map(|(name, faults)| (name.to_string(), faults)).collect();
-        Self { cache: opened.cache, clock, env, faults, leases: HashMap::new(), flights: HashMap::new(), begins: HashMap::new(), fulfils: HashMap::new(), _folder: folder }
+        Self {
+            cache: opened.cache,
+            clock,
+            env,
+            faults,
+            leases: HashMap::new(),
+            flights: HashMap::new(),
+            begins: HashMap::new(),
+            fulfils: HashMap::new(),
+            _folder: folder,
+        }
     }
 
     /// Takes one step.
@@ -135,7 +145,9 @@ impl Runner {
             "start_fulfil" => {
                 let (lease, value) = (self.leases.remove(text("lease")).unwrap(), value(&step["value"]));
                 let cache = self.cache.clone();
-                let Err(pending) = poll_once(Box::pin(async move { cache.fulfil(lease, value, None).await }) as Pending<Entry>) else { panic!("it should wait") };
+                let Err(pending) = poll_once(Box::pin(async move { cache.fulfil(lease, value, None).await }) as Pending<Entry>) else {
+                    panic!("it should wait")
+                };
                 self.fulfils.insert(text("as").to_owned(), pending);
             }
             "join_fulfil" => drop(now(self.fulfils.remove(text("fulfil")).unwrap()).unwrap()),
@@ -180,7 +192,10 @@ impl Runner {
         }
     }
 
-    fn cache_future<'a, T, F: Future<Output = Result<T, Error>> + Send + 'a>(&self, make: impl FnOnce(Cache) -> F) -> Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>> {
+    fn cache_future<'a, T, F: Future<Output = Result<T, Error>> + Send + 'a>(
+        &self,
+        make: impl FnOnce(Cache) -> F,
+    ) -> Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>> {
         Box::pin(make(self.cache.clone()))
     }
 

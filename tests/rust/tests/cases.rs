@@ -7,8 +7,11 @@ use serde_json::{Value as Json, json};
 use undercroft::{
     Config, Options,
     engine::{
-        Life, envelope::Header, key, manual,
+        Life,
+        envelope::Header,
+        key,
         key::{Conversion, Field, Part, Root, Signature, Template},
+        manual,
         time::FOREVER,
     },
     open,
@@ -88,10 +91,21 @@ fn part(part: &Part) -> Json {
         Root::Name(name) => json!({ "name": name }),
     };
     if !path.is_empty() {
-        json["path"] = path.iter().map(|field| match field { Field::Attribute(name) => format!(".{name}"), Field::Item(item) => format!("[{item}]"), Field::Index(at) => format!("[{at}]") }).collect();
+        json["path"] = path
+            .iter()
+            .map(|field| match field {
+                Field::Attribute(name) => format!(".{name}"),
+                Field::Item(item) => format!("[{item}]"),
+                Field::Index(at) => format!("[{at}]"),
+            })
+            .collect();
     }
     if let Some(conversion) = conversion {
-        json["conversion"] = json!(match conversion { Conversion::Str => "s", Conversion::Repr => "r", Conversion::Ascii => "a" });
+        json["conversion"] = json!(match conversion {
+            Conversion::Str => "s",
+            Conversion::Repr => "r",
+            Conversion::Ascii => "a",
+        });
     }
     if !spec.is_empty() {
         json["spec"] = json!(spec);
@@ -104,7 +118,8 @@ fn config() {
     for case in read("config.json") {
         let folder = tempfile::tempdir().unwrap();
         let variables = |name: &str| case["env"][name].as_str().map(str::to_owned);
-        let opened = Config::from_value(expand(&case["config"], folder.path()), &variables).and_then(|config| open(&config, &manual::env(&Default::default()), &Options::default()));
+        let opened = Config::from_value(expand(&case["config"], folder.path()), &variables)
+            .and_then(|config| open(&config, &manual::env(&Default::default()), &Options::default()));
         match case["error"].as_str() {
             Some(why) => {
                 let error = opened.map(|_| ()).expect_err(case["name"].as_str().unwrap());
@@ -135,7 +150,12 @@ fn envelope() {
         }
         let deadline = |name: &str| case[name].as_u64().unwrap_or(FOREVER);
         let life = Life { created_at: deadline("created_at"), fresh_until: deadline("fresh_until"), stale_until: deadline("stale_until") };
-        let header = Header { codec: case["codec"].as_u64().unwrap() as u8, compressed: case["compressed"].as_bool().unwrap(), signed: case["signed"].as_bool().unwrap(), life };
+        let header = Header {
+            codec: case["codec"].as_u64().unwrap() as u8,
+            compressed: case["compressed"].as_bool().unwrap(),
+            signed: case["signed"].as_bool().unwrap(),
+            life,
+        };
         assert_eq!(opened.unwrap(), header, "{}", case["name"]);
         assert_eq!(header.seal(&bytes("payload")).to_vec(), bytes("header"), "{}", case["name"]);
     }

@@ -22,7 +22,8 @@ fn the_contract_is_up_to_date() {
 
 fn dependencies(package: &str) -> Vec<String> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-    let tree = Command::new(cargo).args(["tree", "--offline", "--locked", "-e", "normal", "--prefix", "none", "-p", package]).current_dir(root()).output().unwrap();
+    let tree =
+        Command::new(cargo).args(["tree", "--offline", "--locked", "-e", "normal", "--prefix", "none", "-p", package]).current_dir(root()).output().unwrap();
     assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
     String::from_utf8(tree.stdout).unwrap().lines().filter_map(|line| line.split(' ').next().map(str::to_owned)).collect()
 }

@@ -73,8 +73,8 @@ impl BoundFunction {
         py.import("functools")?.getattr("partial")?.call1((found, &self.instance))
     }
 
-    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (Py<PyAny>, Bound<'py, PyAny>))> {
-        Ok((py.import("builtins")?.getattr("getattr")?, (self.instance.clone_ref(py), self.function.bind(py).getattr("__name__")?)))
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        (py.import("builtins")?.getattr("getattr")?, (&self.instance, self.function.bind(py).getattr("__name__")?)).into_pyobject(py)
     }
 
     fn __richcmp__(&self, other: &Bound<'_, PyAny>, operation: CompareOp, py: Python<'_>) -> PyResult<Py<PyAny>> {

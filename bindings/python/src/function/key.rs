@@ -84,7 +84,14 @@ impl Keys {
     }
 
     /// Appends the key of a call to `key`. `method` is 1 where the first argument is the instance.
-    pub(crate) fn write(&self, py: Python<'_>, method: usize, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>, key: &mut String) -> Result<(), Unbound> {
+    pub(crate) fn write(
+        &self,
+        py: Python<'_>,
+        method: usize,
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+        key: &mut String,
+    ) -> Result<(), Unbound> {
         match &self.plan {
             KeyPlan::Fixed(fixed) => {
                 key.push_str(fixed);
@@ -100,7 +107,8 @@ impl Keys {
                 self.parameters.write_all(py, token.bind(py), args, kwargs, key)?;
                 if key.len() > LONGEST {
                     let text = std::mem::take(key);
-                    let digest: String = py.import("hashlib")?.call_method1("sha256", (PyBytes::new(py, text.as_bytes()),))?.call_method0("hexdigest")?.extract()?;
+                    let digest: String =
+                        py.import("hashlib")?.call_method1("sha256", (PyBytes::new(py, text.as_bytes()),))?.call_method0("hexdigest")?.extract()?;
                     *key = format!("{prefix}#{digest}");
                 }
             }
@@ -113,7 +121,14 @@ impl Keys {
 impl Parameters {
     /// Returns the n-th argument that is not the instance: by position, by its parameter's name, its default, or, where
     /// the function takes any keywords, the first of them.
-    pub(super) fn position<'py>(&self, py: Python<'py>, at: usize, method: usize, args: &Bound<'py, PyTuple>, kwargs: Option<&Bound<'py, PyDict>>) -> Result<Bound<'py, PyAny>, Unbound> {
+    pub(super) fn position<'py>(
+        &self,
+        py: Python<'py>,
+        at: usize,
+        method: usize,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> Result<Bound<'py, PyAny>, Unbound> {
         let index = at + method;
         if index < args.len() {
             return Ok(args.get_item(index)?);
@@ -128,7 +143,13 @@ impl Parameters {
     }
 
     /// Returns the argument of this name, bound by the signature.
-    pub(super) fn named<'py>(&self, py: Python<'py>, name: &str, args: &Bound<'py, PyTuple>, kwargs: Option<&Bound<'py, PyDict>>) -> Result<Bound<'py, PyAny>, Unbound> {
+    pub(super) fn named<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> Result<Bound<'py, PyAny>, Unbound> {
         if let Some(index) = self.texts.iter().position(|text| text == name) {
             return self.bound(py, index, args, kwargs);
         }
@@ -151,7 +172,14 @@ impl Parameters {
     }
 
     /// Writes every argument with its parameter's name, defaults filled in, so that equal calls have equal keys.
-    fn write_all<'py>(&self, py: Python<'py>, token: &Bound<'py, PyAny>, args: &Bound<'py, PyTuple>, kwargs: Option<&Bound<'py, PyDict>>, key: &mut String) -> Result<(), Unbound> {
+    fn write_all<'py>(
+        &self,
+        py: Python<'py>,
+        token: &Bound<'py, PyAny>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+        key: &mut String,
+    ) -> Result<(), Unbound> {
         key.push('(');
         for index in 0..self.names.len() {
             let value = self.bound(py, index, args, kwargs)?;

@@ -50,7 +50,16 @@ impl CachedFunction {
     #[new]
     #[pyo3(signature = (wrapped, cache, plan, slow, *, is_async, is_method, passes = false, on_hit = None))]
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
-    fn new(wrapped: Py<PyAny>, cache: &Cache, plan: &Bound<'_, PyDict>, slow: Py<PyAny>, is_async: bool, is_method: bool, passes: bool, on_hit: Option<Py<PyAny>>) -> PyResult<Self> {
+    fn new(
+        wrapped: Py<PyAny>,
+        cache: &Cache,
+        plan: &Bound<'_, PyDict>,
+        slow: Py<PyAny>,
+        is_async: bool,
+        is_method: bool,
+        passes: bool,
+        on_hit: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
         Ok(Self {
             wrapped,
             shared: cache.shared.clone(),

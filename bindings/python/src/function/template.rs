@@ -16,7 +16,15 @@ use crate::errors::raise;
 /// # Errors
 /// `ConfigInvalid`, naming the placeholder and what the function takes.
 #[pyfunction]
-pub fn check_template(py: Python<'_>, template: &str, function: &str, names: Vec<String>, positions: usize, any_position: bool, any_name: bool) -> PyResult<()> {
+pub fn check_template(
+    py: Python<'_>,
+    template: &str,
+    function: &str,
+    names: Vec<String>,
+    positions: usize,
+    any_position: bool,
+    any_name: bool,
+) -> PyResult<()> {
     let template = raise(py, Template::parse(template))?;
     raise(py, template.check(function, &Signature { names, positions, any_position, any_name }))
 }
@@ -108,7 +116,10 @@ fn refuse_address(value: &Bound<'_, PyAny>) -> PyResult<()> {
     })?;
     let class = value.get_type();
     if class.getattr("__repr__")?.is(repr) && class.getattr("__str__")?.is(str) && class.getattr("__format__")?.is(format) {
-        return Err(PyTypeError::new_err(format!("an argument of type `{}` has no text of its own to make a key of; name an attribute of it in the template, or give a callable as key", class.name()?)));
+        return Err(PyTypeError::new_err(format!(
+            "an argument of type `{}` has no text of its own to make a key of; name an attribute of it in the template, or give a callable as key",
+            class.name()?
+        )));
     }
     Ok(())
 }

@@ -234,7 +234,8 @@ impl Cache {
         let Some(found) = inner.chain.look(key, now, window, ask, &inner.events).await? else { return Ok(None) };
         if found.state != State::Spare && !found.entry.life.is_unknown() {
             let written = inner.chain.promote(key, &found, now, ask, &inner.events).await;
-            let void = near.zip(ticket).is_some_and(|(tier, ticket)| !tier.near.promote(key, &found.entry, &ask.policy, tier.max_ttl, &*inner.env.clock, ticket));
+            let void =
+                near.zip(ticket).is_some_and(|(tier, ticket)| !tier.near.promote(key, &found.entry, &ask.policy, tier.max_ttl, &*inner.env.clock, ticket));
             if void {
                 // A delete or a put overtook this read (law 7): take back what was copied, it may be older.
                 for index in written {

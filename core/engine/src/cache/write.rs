@@ -244,7 +244,8 @@ impl Cache {
     fn hold_if_absent(&self, key: &Key, entry: &Entry, ask: &Ask) -> bool {
         let clock = &*self.inner.env.clock;
         let Some(tier) = self.inner.chain.near() else { return false };
-        let stored = tier.near.put_unless(key, entry, &ask.policy, tier.max_ttl, clock, || tier.near.peek(key).is_some_and(|held| held.is_servable(clock.monotonic())));
+        let stored =
+            tier.near.put_unless(key, entry, &ask.policy, tier.max_ttl, clock, || tier.near.peek(key).is_some_and(|held| held.is_servable(clock.monotonic())));
         if stored {
             self.inner.events.on(Kind::Put, key);
         }

@@ -36,7 +36,8 @@ impl Store for MapStore {
     /// Pages of two, so that continuation is used.
     async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Page> {
         let map = self.0.lock();
-        let mut keys: Vec<String> = map.keys().filter(|key| key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after)).take(3).cloned().collect();
+        let mut keys: Vec<String> =
+            map.keys().filter(|key| key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after)).take(3).cloned().collect();
         let next = if keys.len() > 2 { keys.pop().and(keys.last().cloned()) } else { None };
         Ok(Page { keys, next })
     }

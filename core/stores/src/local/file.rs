@@ -231,7 +231,7 @@ impl Files {
 
     /// Gives a temporary file its name. Returns whether it got it.
     fn name(&self, temporary: &Path, place: &Place, absent: bool) -> Result<bool> {
-        let attempt = || if absent { linkat(CWD, temporary, &self.objects, place.path.as_str(), AtFlags::empty()) } else { renameat(CWD, temporary, &self.objects, place.path.as_str()) };
+        let attempt = || if absent { linkat(CWD, temporary, &self.objects, place.path.as_str(), AtFlags::empty()) } else { self.replace(temporary, place) };
         let named = match attempt() {
             Err(Errno::NOENT) => {
                 let folder = self.root.join("objects").join(&place.path[..2]);
@@ -250,6 +250,34 @@ impl Files {
             File::open(&folder).and_then(|folder| folder.sync_all()).map_err(|error| failure("sync the folder", &folder, &error))?;
         }
         Ok(true)
+    }
+
+    /// Puts a temporary file in the place of whatever is there; readers see the old file or the new one.
+    ///
+    /// Renaming over a file makes ext4 write the new one out at once (its `auto_da_alloc`), which costs three times the
+    /// rest of the put. Exchanging the two names and removing the old file is as atomic and does not. A durable put has
+    /// synced its file already.
+    fn replace(&self, temporary: &Path, place: &Place) -> rustix::io::Result<()> {
+        let path = place.path.as_str();
+        #[cfg(target_os = "linux")]
+        if !self.durable {
+            use rustix::fs::{RenameFlags, renameat_with};
+            loop {
+                match renameat_with(CWD, temporary, &self.objects, path, RenameFlags::NOREPLACE) {
+                    Err(Errno::EXIST) => {}
+                    // A file system that knows no flags.
+                    Err(Errno::INVAL) => break,
+                    named => return named,
+                }
+                match renameat_with(CWD, temporary, &self.objects, path, RenameFlags::EXCHANGE) {
+                    Ok(()) => return unlinkat(CWD, temporary, AtFlags::empty()),
+                    // It was deleted in between: try for the free place again.
+                    Err(Errno::NOENT) if temporary.exists() => {}
+                    Err(errno) => return Err(errno),
+                }
+            }
+        }
+        renameat(CWD, temporary, &self.objects, path)
     }
 
     /// Removes a file. Returns whether there was one.
@@ -292,7 +320,8 @@ impl Files {
             Err(errno) => return Err(self.failure("move", place, errno.into())),
         }
         let mut buffer = [0; HEADER + MAX_KEY_BYTES];
-        let taken = File::open(&aside).ok().and_then(|file| fgetxattr(&file, ATTRIBUTE, &mut buffer).ok()).and_then(|length| Header::read(&buffer[..length]).ok());
+        let taken =
+            File::open(&aside).ok().and_then(|file| fgetxattr(&file, ATTRIBUTE, &mut buffer).ok()).and_then(|length| Header::read(&buffer[..length]).ok());
         let is_right = taken.is_none_or(|header| test(&header));
         if !is_right {
             self.name(&aside, place, true)?;

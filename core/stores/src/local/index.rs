@@ -172,7 +172,8 @@ impl Index {
     pub fn list(&self, prefix: &str, delimiter: Option<&str>, after: Option<&str>, limit: usize) -> Result<(Vec<Listed>, bool)> {
         let end = after_prefix(prefix);
         let mut rows = Vec::new();
-        let mut from = after.map_or_else(|| (prefix.to_owned(), true), |after| if after < prefix { (prefix.to_owned(), true) } else { (after.to_owned(), false) });
+        let mut from =
+            after.map_or_else(|| (prefix.to_owned(), true), |after| if after < prefix { (prefix.to_owned(), true) } else { (after.to_owned(), false) });
         loop {
             let (start, inclusive) = &from;
             let sql = match (inclusive, end.is_some()) {

@@ -155,7 +155,11 @@ impl Ledger {
     /// Returns what happened to the index.
     pub fn counts(&self) -> LedgerCounts {
         let shared = &self.shared;
-        LedgerCounts { rebuilt: shared.rebuilt.load(Ordering::Relaxed), evicted: shared.evicted.load(Ordering::Relaxed), failed: shared.failed.load(Ordering::Relaxed) }
+        LedgerCounts {
+            rebuilt: shared.rebuilt.load(Ordering::Relaxed),
+            evicted: shared.evicted.load(Ordering::Relaxed),
+            failed: shared.failed.load(Ordering::Relaxed),
+        }
     }
 
     /// Writes what is waiting and lets go of the database, until the next change.

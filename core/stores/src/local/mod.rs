@@ -263,7 +263,12 @@ impl Inner {
 
     fn list(&self, prefix: &str, after: Option<&str>) -> Result<Page> {
         let (rows, more) = self.ledger().with(|index| index.list(prefix, None, after, PAGE))?;
-        let keys: Vec<String> = rows.into_iter().map(|row| match row { Listed::Key(key) | Listed::Prefix(key) => key }).collect();
+        let keys: Vec<String> = rows
+            .into_iter()
+            .map(|row| match row {
+                Listed::Key(key) | Listed::Prefix(key) => key,
+            })
+            .collect();
         let next = if more { keys.last().cloned() } else { None };
         Ok(Page { keys, next })
     }
@@ -280,7 +285,11 @@ fn meta(header: &Header, stamp: &Stamp) -> Meta {
 #[async_trait]
 impl Store for Local {
     fn info(&self) -> StoreInfo {
-        StoreInfo { scheme: "file", label: self.inner.root.display().to_string(), can: Capability { list: true, put_if_absent: true, live: false, bytes: true } }
+        StoreInfo {
+            scheme: "file",
+            label: self.inner.root.display().to_string(),
+            can: Capability { list: true, put_if_absent: true, live: false, bytes: true },
+        }
     }
 
     async fn head(&self, key: &Key) -> Result<Option<Meta>> {

@@ -1,0 +1,71 @@
+# Everything anybody needs: make demo, make test, make check, make bench.
+#
+# Needs a Rust toolchain and Python >= 3.10; everything else is set up here. What is built and downloaded stays outside
+# the checkout: set UNDERCROFT_CACHE to choose where.
+
+SHELL := /bin/bash
+UNDERCROFT_CACHE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/undercroft
+PYTHON ?= python3
+export CARGO_TARGET_DIR ?= $(UNDERCROFT_CACHE)/target
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+TAG := $(shell $(PYTHON) -c 'import sys; print(f"py{sys.version_info.major}{sys.version_info.minor}")' 2>/dev/null)
+VENV := $(UNDERCROFT_CACHE)/venv-$(TAG)
+BENCH_VENV := $(UNDERCROFT_CACHE)/bench-$(TAG)
+IN_VENV := source $(VENV)/bin/activate &&
+
+.PHONY: help tools venv wheel install demo test test-rust test-python check check-rust check-python bench
+
+help:
+	@echo 'make demo    real work on real input, in under a minute (after the first build)'
+	@echo 'make test    every test, from Rust and Python'
+	@echo 'make check   formatting, lints, types, stubs'
+	@echo 'make bench   ratios against the peers, and whether each bar holds'
+
+tools:
+	@tests/tools.sh $(PYTHON)
+
+venv: $(VENV)/ready
+
+$(VENV)/ready: tests/requirements.txt | tools
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install -q -r tests/requirements.txt
+	@touch $@
+
+# The package as users get it: a wheel, installed.
+wheel: venv
+	@$(IN_VENV) cd python && rm -rf $(UNDERCROFT_CACHE)/wheels-$(TAG) && maturin build -q --release --locked --interpreter $(VENV)/bin/python --out $(UNDERCROFT_CACHE)/wheels-$(TAG)
+
+install: wheel
+	@$(VENV)/bin/pip install -q --force-reinstall --no-deps $(UNDERCROFT_CACHE)/wheels-$(TAG)/*.whl
+
+demo: install
+	@$(VENV)/bin/python tests/demo/analyse.py
+
+test: test-rust test-python
+
+test-rust: tools
+	cargo test -q --locked
+
+test-python: install
+	cd tests/python && $(VENV)/bin/python -X faulthandler -m pytest
+
+check: check-rust check-python
+
+check-rust: venv
+	cargo fmt --all --check
+	source $(VENV)/bin/activate && cargo clippy -q --locked --workspace --all-targets -- -D warnings
+
+check-python: install
+	cd python && $(VENV)/bin/ruff format --check . ../tests/python ../tests/demo ../tests/bench && $(VENV)/bin/ruff check .
+	cd python && $(VENV)/bin/mypy && $(VENV)/bin/mypy --no-incremental ../tests/python/typed.py
+	cd $(UNDERCROFT_CACHE) && $(VENV)/bin/python -m mypy.stubtest undercroft._native --allowlist $(CURDIR)/tests/python/stubtest.txt
+
+$(BENCH_VENV)/ready: tests/bench/requirements.txt | tools
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/pip install -q -r tests/bench/requirements.txt
+	@touch $@
+
+bench: wheel $(BENCH_VENV)/ready
+	@$(BENCH_VENV)/bin/pip install -q --force-reinstall --no-deps $(UNDERCROFT_CACHE)/wheels-$(TAG)/*.whl
+	cd tests && $(BENCH_VENV)/bin/python -m bench
