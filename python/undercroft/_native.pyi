@@ -1,10 +1,9 @@
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from os import PathLike
-from typing import Any, Literal, TypeAlias, final
+from typing import Any, Literal, final
 
 from typing_extensions import Self, disjoint_base
 
-Lineage: TypeAlias = Sequence[int]
 
 @final
 class Done(Coroutine[Any, Any, Any]):

@@ -193,7 +193,7 @@ fn the_least_recently_used_make_room() {
     let folder = tempfile::tempdir().unwrap();
     let (clock, env) = test_env();
     let store = Local::open(folder.path(), LocalOptions { max_bytes: Some(100_000), durable: false }, env).unwrap();
-    let put = |text: &str| drop(block_on(store.put(&key(text), object(&[0; 1000], u64::MAX), PutMode::Always)).unwrap());
+    let put = |text: &str| assert_eq!(block_on(store.put(&key(text), object(&[0; 1000], u64::MAX), PutMode::Always)).unwrap(), Put::Stored);
     put("used");
     for number in 0..300 {
         clock.advance(5000);

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from opentelemetry import metrics as otel
+from opentelemetry.metrics import Observation, get_meter
 
 from undercroft.metrics import InMemoryMetrics
 
@@ -19,13 +19,13 @@ class OpenTelemetryMetrics(InMemoryMetrics):
 
     def __init__(self, meter: Any = None) -> None:
         super().__init__()
-        meter = otel.get_meter("undercroft") if meter is None else meter
+        meter = get_meter("undercroft") if meter is None else meter
         for what in ("hits", "misses", "sets", "deletes"):
             meter.create_observable_counter(f"undercroft.{what}", callbacks=[self._observe(what)], unit="1")
 
-    def _observe(self, what: str) -> Callable[[Any], Iterable[otel.Observation]]:
-        def observe(_: Any) -> Iterable[otel.Observation]:
+    def _observe(self, what: str) -> Callable[[Any], Iterable[Observation]]:
+        def observe(_: Any) -> Iterable[Observation]:
             for name, counts in self.get_stats()["caches"].items():
-                yield otel.Observation(counts[what], {"cache": name})
+                yield Observation(counts[what], {"cache": name})
 
         return observe
