@@ -14,7 +14,7 @@ use crate::{
     bridge::{awaitable, wait},
     codec::{self, Serializer},
     errors::{exception, raise},
-    found::{Found, Lease, decode},
+    found::{Found, Lease, decode, decode_and_attach},
     object, process,
     testing::{Faults, ManualClock},
     tier::Tier,
@@ -88,10 +88,10 @@ impl Cache {
     /// Returns the value of a fresh entry; corrupt bytes are a miss.
     fn fresh_value(&self, py: Python<'_>, key: &Key, entry: Option<Entry>) -> PyResult<Option<Py<PyAny>>> {
         let now = self.shared.cache.env().clock.wall();
-        let Some(entry) = entry.filter(|entry| now < entry.life.fresh_until) else { return Ok(None) };
-        let found = Found::entry("hit", entry, &self.shared, key);
-        let tier = found.tier_name();
-        self.or_distrust(py, key, &tier, found.decoded_value(py))
+        match entry.filter(|entry| now < entry.life.fresh_until) {
+            Some(entry) => self.or_distrust(py, key, &entry.tier, decode_and_attach(py, &entry, &self.shared, key)),
+            None => Ok(None),
+        }
     }
 
     fn or_distrust<T>(&self, py: Python<'_>, key: &Key, tier: &str, decoded: PyResult<T>) -> PyResult<Option<T>> {

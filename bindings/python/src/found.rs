@@ -114,22 +114,24 @@ impl Found {
 }
 
 impl Found {
-    pub(crate) fn tier_name(&self) -> Arc<str> {
-        self.entry.as_ref().map_or_else(|| "".into(), |entry| entry.tier.clone())
-    }
-
     pub(crate) fn decoded_value(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let Some(entry) = &self.entry else { return Ok(py.None()) };
-        let value = self.decoded.get_or_try_init(py, || -> PyResult<Py<PyAny>> {
-            let object = decode(py, &entry.value, &self.shared)?;
-            if entry.value.object().is_none() {
-                let size = self.shared.size(object.bind(py));
-                self.shared.cache.attach(&self.key, &entry.life, Value::live(object::live(object.bind(py)), size));
-            }
-            Ok(object)
-        })?;
+        let value = self.decoded.get_or_try_init(py, || decode_and_attach(py, entry, &self.shared, &self.key))?;
         Ok(value.clone_ref(py))
     }
+}
+
+/// Returns the Python object of an entry; the near copy keeps what had to be decoded.
+///
+/// # Errors
+/// As [`decode`].
+pub(crate) fn decode_and_attach(py: Python<'_>, entry: &Entry, shared: &Shared, key: &Key) -> PyResult<Py<PyAny>> {
+    let object = decode(py, &entry.value, shared)?;
+    if entry.value.object().is_none() && shared.cache.chain().near().is_some() {
+        let size = shared.size(object.bind(py));
+        shared.cache.attach(key, &entry.life, Value::live(object::live(object.bind(py)), size));
+    }
+    Ok(object)
 }
 
 /// Returns the Python object of a value, decoding it where it is bytes.

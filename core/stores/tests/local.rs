@@ -75,7 +75,8 @@ fn the_file_holds_the_plain_value() {
     put(&store, "report-7", b"plain content");
 
     assert_eq!(fs::read(file_of(folder.path(), "report-7")).unwrap(), b"plain content");
-    assert_eq!(fs::read_dir(folder.path().join("tmp")).unwrap().count(), 0);
+    let beside = fs::read_dir(file_of(folder.path(), "report-7").parent().unwrap()).unwrap().count();
+    assert_eq!(beside, 1, "no temporary file stays");
 }
 
 #[test]
@@ -325,12 +326,13 @@ fn what_a_killed_process_wrote_is_found() {
     let marker = fs::read_dir(folder.path().join("live")).unwrap().next().unwrap().unwrap().path();
     fs::remove_file(&marker).unwrap();
     fs::write(&marker, b"").unwrap();
-    fs::write(folder.path().join(format!("tmp/{}-99", std::process::id())), b"half").unwrap();
+    let half = file_of(folder.path(), "k").with_file_name(format!(".{}-99", std::process::id()));
+    fs::write(&half, b"half").unwrap();
 
     let store = open(folder.path());
 
     assert_eq!(keys(&store, ""), ["k"]);
-    assert!(!folder.path().join(format!("tmp/{}-99", std::process::id())).exists());
+    assert!(!half.exists());
 }
 
 #[test]
@@ -340,10 +342,10 @@ fn a_folder_that_vanishes_is_made_again() {
     put(&store, "k", b"v");
     assert_eq!(keys(&store, ""), ["k"]);
 
-    fs::remove_dir_all(folder.path().join("tmp")).unwrap();
-    put(&store, "j", b"w");
+    fs::remove_dir_all(file_of(folder.path(), "k").parent().unwrap()).unwrap();
+    put(&store, "k", b"w");
 
-    assert_eq!(get(&store, "j"), Some(b"w".to_vec()));
+    assert_eq!(get(&store, "k"), Some(b"w".to_vec()));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, CWD, Mode, OFlags, Stat, XattrFlags, fgetxattr, fsetxattr, fstat, linkat, open, openat, renameat, statat, unlinkat},
+    fs::{AtFlags, Mode, OFlags, Stat, XattrFlags, fgetxattr, fsetxattr, fstat, linkat, open, openat, renameat, statat, unlinkat},
     io::Errno,
 };
 use undercroft_engine::{
@@ -27,6 +27,8 @@ use super::name::Place;
 
 const ATTRIBUTE: &str = "user.undercroft";
 const SIDE: &str = "%m";
+/// Begins the names of temporary files; no key's name begins so.
+const TEMPORARY: &str = ".";
 
 /// Names one state of a file: a change of content or metadata changes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +79,7 @@ pub struct Files {
     objects: OwnedFd,
     durable: bool,
     side_files: AtomicBool,
+    exchanges: AtomicBool,
 }
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -87,7 +90,7 @@ impl Files {
     /// # Errors
     /// `unavailable` or `denied`, naming the folder.
     pub fn open(root: &Path, durable: bool) -> Result<Self> {
-        for folder in ["objects", "tmp", "live"] {
+        for folder in ["objects", "live"] {
             let path = root.join(folder);
             match std::fs::create_dir_all(&path) {
                 Ok(()) => {}
@@ -98,7 +101,7 @@ impl Files {
         }
         let objects = open(root.join("objects"), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
             .map_err(|errno| failure("open the folder", &root.join("objects"), &errno.into()))?;
-        Ok(Self { root: root.to_owned(), objects, durable, side_files: AtomicBool::new(false) })
+        Ok(Self { root: root.to_owned(), objects, durable, side_files: AtomicBool::new(false), exchanges: AtomicBool::new(false) })
     }
 
     /// Returns the folder.
@@ -147,7 +150,8 @@ impl Files {
     fn read_attribute(&self, fd: &OwnedFd, place: &Place, buffer: &mut [u8]) -> Result<usize> {
         match fgetxattr(fd, ATTRIBUTE, &mut *buffer) {
             Ok(length) => return Ok(length),
-            Err(Errno::NODATA | Errno::NOTSUP) => {}
+            Err(Errno::NODATA) => {}
+            Err(Errno::NOTSUP) => self.side_files.store(true, Ordering::Relaxed),
             Err(errno) => return Err(self.failure("read the metadata of", place, errno.into())),
         }
         let side = format!("{}{SIDE}", place.path);
@@ -175,36 +179,34 @@ impl Files {
     /// # Errors
     /// `unavailable` (a full disk says so) or `denied`. Nothing is left behind.
     pub fn write(&self, place: &Place, key: &str, header: &Header, body: &[u8], absent: bool) -> Result<bool> {
-        let temporary = self.temporary();
+        let temporary = temporary(place);
         let written = self.write_temporary(&temporary, place, key, header, body).and_then(|()| self.name(&temporary, place, absent));
         if !matches!(written, Ok(true)) || absent {
-            remove(&temporary);
+            self.remove_temporary(&temporary);
         }
         written
     }
 
-    fn temporary(&self) -> PathBuf {
-        self.root.join(format!("tmp/{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)))
-    }
-
-    fn write_temporary(&self, temporary: &Path, place: &Place, key: &str, header: &Header, body: &[u8]) -> Result<()> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let fd = match openat(CWD, temporary, flags, Mode::from_raw_mode(0o644)) {
+    fn create(&self, temporary: &str, place: &Place) -> Result<File> {
+        let attempt = || openat(&self.objects, temporary, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC, Mode::from_raw_mode(0o644));
+        let fd = match attempt() {
             Err(Errno::NOENT) => {
-                // Somebody removed the folders while the store was open.
-                let folder = self.root.join("tmp");
+                let folder = self.root.join("objects").join(&place.path[..2]);
                 std::fs::create_dir_all(&folder).map_err(|error| failure("make the folder", &folder, &error))?;
-                openat(CWD, temporary, flags, Mode::from_raw_mode(0o644))
+                attempt()
             }
             fd => fd,
-        }
-        .map_err(|errno| self.failure("write", place, errno.into()))?;
+        };
+        fd.map(File::from).map_err(|errno| self.failure("write", place, errno.into()))
+    }
+
+    fn write_temporary(&self, temporary: &str, place: &Place, key: &str, header: &Header, body: &[u8]) -> Result<()> {
+        let mut file = self.create(temporary, place)?;
         let mut attribute = Vec::with_capacity(HEADER + if place.cut { key.len() } else { 0 });
         attribute.extend_from_slice(&header.seal(body));
         if place.cut {
             attribute.extend_from_slice(key.as_bytes());
         }
-        let mut file = File::from(fd);
         file.write_all(body).map_err(|error| self.failure("write", place, error))?;
         if !self.side_files.load(Ordering::Relaxed) {
             match fsetxattr(&file, ATTRIBUTE, &attribute, XattrFlags::empty()) {
@@ -223,23 +225,20 @@ impl Files {
     }
 
     fn write_side(&self, place: &Place, attribute: &[u8]) -> Result<()> {
-        let temporary = self.temporary();
+        let temporary = temporary(place);
         let side = Place { path: format!("{}{SIDE}", place.path), cut: false };
-        std::fs::write(&temporary, attribute).map_err(|error| self.failure("write the metadata of", place, error))?;
-        self.name(&temporary, &side, false).map(|_| ())
+        let written = self.create(&temporary, place)?.write_all(attribute).map_err(|error| self.failure("write the metadata of", place, error));
+        let named = written.and_then(|()| self.name(&temporary, &side, false));
+        if named.is_err() {
+            self.remove_temporary(&temporary);
+        }
+        named.map(|_| ())
     }
 
     /// Gives a temporary file its name. Returns whether it got it.
-    fn name(&self, temporary: &Path, place: &Place, absent: bool) -> Result<bool> {
-        let attempt = || if absent { linkat(CWD, temporary, &self.objects, place.path.as_str(), AtFlags::empty()) } else { self.replace(temporary, place) };
-        let named = match attempt() {
-            Err(Errno::NOENT) => {
-                let folder = self.root.join("objects").join(&place.path[..2]);
-                std::fs::create_dir_all(&folder).map_err(|error| failure("make the folder", &folder, &error))?;
-                attempt()
-            }
-            named => named,
-        };
+    fn name(&self, temporary: &str, place: &Place, absent: bool) -> Result<bool> {
+        let named =
+            if absent { linkat(&self.objects, temporary, &self.objects, place.path.as_str(), AtFlags::empty()) } else { self.replace(temporary, place) };
         match named {
             Ok(()) => {}
             Err(Errno::EXIST) => return Ok(false),
@@ -257,27 +256,28 @@ impl Files {
     /// Renaming over a file makes ext4 write the new one out at once (its `auto_da_alloc`), which costs three times the
     /// rest of the put. Exchanging the two names and removing the old file is as atomic and does not. A durable put has
     /// synced its file already.
-    fn replace(&self, temporary: &Path, place: &Place) -> rustix::io::Result<()> {
+    fn replace(&self, temporary: &str, place: &Place) -> rustix::io::Result<()> {
         let path = place.path.as_str();
         #[cfg(target_os = "linux")]
         if !self.durable {
             use rustix::fs::{RenameFlags, renameat_with};
-            loop {
-                match renameat_with(CWD, temporary, &self.objects, path, RenameFlags::NOREPLACE) {
-                    Err(Errno::EXIST) => {}
+            // What worked last is tried first: the other attempt is then mostly saved.
+            let mut exchange = self.exchanges.load(Ordering::Relaxed);
+            for _attempt in 0..8 {
+                let flags = if exchange { RenameFlags::EXCHANGE } else { RenameFlags::NOREPLACE };
+                match renameat_with(&self.objects, temporary, &self.objects, path, flags) {
+                    Ok(()) => {
+                        self.exchanges.store(exchange, Ordering::Relaxed);
+                        return if exchange { unlinkat(&self.objects, temporary, AtFlags::empty()) } else { Ok(()) };
+                    }
+                    Err(Errno::EXIST | Errno::NOENT) => exchange = !exchange,
                     // A file system that knows no flags.
-                    Err(Errno::INVAL) => break,
-                    named => return named,
-                }
-                match renameat_with(CWD, temporary, &self.objects, path, RenameFlags::EXCHANGE) {
-                    Ok(()) => return unlinkat(CWD, temporary, AtFlags::empty()),
-                    // It was deleted in between: try for the free place again.
-                    Err(Errno::NOENT) if temporary.exists() => {}
+                    Err(Errno::INVAL | Errno::NOSYS) => break,
                     Err(errno) => return Err(errno),
                 }
             }
         }
-        renameat(CWD, temporary, &self.objects, path)
+        renameat(&self.objects, temporary, &self.objects, path)
     }
 
     /// Removes a file. Returns whether there was one.
@@ -313,21 +313,39 @@ impl Files {
             Err(error) if error.code() != Code::Corrupt => return Err(error),
             _ => {}
         }
-        let aside = self.temporary();
-        match renameat(&self.objects, place.path.as_str(), CWD, &aside) {
+        let aside = temporary(place);
+        match renameat(&self.objects, place.path.as_str(), &self.objects, aside.as_str()) {
             Ok(()) => {}
             Err(Errno::NOENT) => return Ok(false),
             Err(errno) => return Err(self.failure("move", place, errno.into())),
         }
         let mut buffer = [0; HEADER + MAX_KEY_BYTES];
-        let taken =
-            File::open(&aside).ok().and_then(|file| fgetxattr(&file, ATTRIBUTE, &mut buffer).ok()).and_then(|length| Header::read(&buffer[..length]).ok());
+        let opened = openat(&self.objects, aside.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+        let taken = opened.ok().and_then(|fd| fgetxattr(&fd, ATTRIBUTE, &mut buffer).ok()).and_then(|length| Header::read(&buffer[..length]).ok());
         let is_right = taken.is_none_or(|header| test(&header));
         if !is_right {
             self.name(&aside, place, true)?;
         }
-        remove(&aside);
+        self.remove_temporary(&aside);
         Ok(is_right)
+    }
+
+    fn remove_temporary(&self, temporary: &str) {
+        // One that stays is removed by the next process that finds this one dead.
+        let _removed_later = unlinkat(&self.objects, temporary, AtFlags::empty());
+    }
+
+    /// Removes the temporary files of a process that ended.
+    ///
+    /// # Errors
+    /// `unavailable` or `denied`.
+    pub fn remove_temporaries(&self, process: &str) -> Result<()> {
+        let start = format!("{TEMPORARY}{process}-");
+        self.visit(|name, path| {
+            if name.starts_with(&start) {
+                self.remove_temporary(path);
+            }
+        })
     }
 
     /// Calls `visit` with the name of every object file and its place.
@@ -335,6 +353,15 @@ impl Files {
     /// # Errors
     /// `unavailable` or `denied`.
     pub fn walk(&self, mut visit: impl FnMut(&str, Place)) -> Result<()> {
+        self.visit(|name, path| {
+            if !name.starts_with(TEMPORARY) && !name.ends_with(SIDE) {
+                visit(name, Place { path: path.to_owned(), cut: super::name::is_cut(name) });
+            }
+        })
+    }
+
+    /// Calls `visit` with the name of every file below the folder of objects, and its path from there.
+    fn visit(&self, mut visit: impl FnMut(&str, &str)) -> Result<()> {
         let objects = self.root.join("objects");
         let folders = match std::fs::read_dir(&objects) {
             Ok(folders) => folders,
@@ -352,8 +379,9 @@ impl Files {
             for file in files {
                 let file = file.map_err(|error| failure("list", &folder.path(), &error))?;
                 let name = file.file_name();
-                let Some(name) = name.to_str().filter(|name| !name.ends_with(SIDE)) else { continue };
-                visit(name, Place { path: format!("{folder_name}/{name}"), cut: super::name::is_cut(name) });
+                if let Some(name) = name.to_str() {
+                    visit(name, &format!("{folder_name}/{name}"));
+                }
             }
         }
         Ok(())
@@ -372,9 +400,9 @@ impl Files {
     }
 }
 
-fn remove(path: &Path) {
-    // A temporary file that stays is swept at the next opening.
-    let _swept_later = std::fs::remove_file(path);
+/// Returns a name for a temporary file: in the folder of its object, so that naming it changes one folder only.
+fn temporary(place: &Place) -> String {
+    format!("{}/{TEMPORARY}{}-{}", &place.path[..2], std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Turns an error of the file system into ours.

@@ -7,7 +7,7 @@
 use std::{
     collections::HashMap,
     fs::{File, OpenOptions},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -374,18 +374,11 @@ impl Shared {
             if dead && std::fs::remove_file(marker.path()).is_ok() {
                 found = true;
                 let owner = marker.file_name().to_string_lossy().split('-').next().unwrap_or("").to_owned();
-                remove_temporaries(&root.join("tmp"), &owner);
+                // What stays is tried again when the next process dies.
+                let _tried_again = self.files.remove_temporaries(&owner);
             }
         }
         found
-    }
-}
-
-fn remove_temporaries(folder: &Path, owner: &str) {
-    let Ok(files) = std::fs::read_dir(folder) else { return };
-    for file in files.flatten().filter(|file| file.file_name().to_string_lossy().starts_with(&format!("{owner}-"))) {
-        // What stays is tried again when the next process dies.
-        let _tried_again = std::fs::remove_file(file.path());
     }
 }
 

@@ -77,6 +77,7 @@ struct Inner {
 /// An object in memory, and the state of the file it was read from.
 #[derive(Debug)]
 struct Copy {
+    place: Place,
     stamp: Stamp,
     header: Header,
     body: Bytes,
@@ -161,13 +162,12 @@ impl Inner {
     }
 
     fn get(&self, key: &Key, now: Millis, want: &Want) -> Result<Option<Object>> {
-        let place = place(key);
         let wants = |header: &Header| match want {
             Want::ServableAt(at) => header.life.is_servable(*at),
             Want::Any | Want::UnlessMatches(_) => true,
         };
         if let Some(copy) = self.copies.get(&**key) {
-            match self.files.stamp(&place)? {
+            match self.files.stamp(&copy.place)? {
                 Some(stamp) if stamp == copy.stamp => {
                     self.touch_copy(key, &copy, now);
                     let body = if wants(&copy.header) { Body::Bytes(copy.body.clone()) } else { Body::Absent };
@@ -180,6 +180,7 @@ impl Inner {
                 }
             }
         }
+        let place = place(key);
         let read = match self.files.read(&place, wants) {
             Err(error) if error.code() == Code::Corrupt => {
                 self.discard(key, &place);
@@ -191,7 +192,7 @@ impl Inner {
         let Some(body) = read.body else { return Ok(Some(object(&read.header, &read.stamp, Body::Absent))) };
         let body = Bytes::from(body);
         if body.len() as u64 <= COPIED && read.stamp.is_settled(now) {
-            let copy = Copy { stamp: read.stamp, header: read.header, body: body.clone(), touched_at: AtomicU64::new(now) };
+            let copy = Copy { place, stamp: read.stamp, header: read.header, body: body.clone(), touched_at: AtomicU64::new(now) };
             self.copies.insert(key.shared().clone(), Arc::new(copy));
         }
         self.ledger().add(Change::Touch { key: key.to_string(), at: now });
