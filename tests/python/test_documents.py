@@ -11,7 +11,14 @@ import re
 
 import pytest
 import undercroft
-from undercroft import BGCache, ChainCache, HybridCache, InMemCache, LocalFileCache, TTLCache
+from undercroft import (
+    BGCache,
+    ChainCache,
+    HybridCache,
+    InMemCache,
+    LocalFileCache,
+    TTLCache,
+)
 
 README = pathlib.Path(__file__).parents[2] / "README.md"
 QUICK_STARTS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
@@ -101,7 +108,9 @@ def test_single_writer_and_many_readers():
 
 
 def test_a_multi_level_chain(tmp_path):
-    chain = ChainCache([(InMemCache(), 60), (LocalFileCache(tmp_path / "l2"), 300), (LocalFileCache(tmp_path / "l3"), 3600)])
+    chain = ChainCache(
+        [(InMemCache(), 60), (LocalFileCache(tmp_path / "l2"), 300), (LocalFileCache(tmp_path / "l3"), 3600)]
+    )
     chain.set("daily_config", {"a": 1}, ttl=7200)
     assert chain.get("daily_config") == {"a": 1}
     assert LocalFileCache(tmp_path / "l3").get("daily_config") == {"a": 1}

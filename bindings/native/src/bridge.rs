@@ -22,8 +22,17 @@ pub(crate) fn may_block() -> bool {
 
 /// A future whose every poll is inside the fork gate, with its panics caught: they become `internal`.
 struct Gated<F> {
-    future: Pin<Box<F>>,
+    future: Option<Pin<Box<F>>>,
     may_block: bool,
+}
+
+impl<F> Drop for Gated<F> {
+    fn drop(&mut self) {
+        // A future that is dropped leaves queues and hands leases on, under locks. The thread may hold the interpreter,
+        // which a fork under way needs: so it does not wait here.
+        let _gate = gate::try_enter();
+        drop(self.future.take());
+    }
 }
 
 impl<T, F: Future<Output = Result<T>>> Future for Gated<F> {
@@ -32,7 +41,7 @@ impl<T, F: Future<Output = Result<T>>> Future for Gated<F> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
         let _gate = gate::enter();
         let before = MAY_BLOCK.with(|flag| flag.replace(self.may_block));
-        let polled = catch_unwind(AssertUnwindSafe(|| self.future.as_mut().poll(cx)));
+        let polled = catch_unwind(AssertUnwindSafe(|| self.future.as_mut().expect("only dropping takes it").as_mut().poll(cx)));
         MAY_BLOCK.with(|flag| flag.set(before));
         polled.unwrap_or_else(|panic| {
             let message = panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
@@ -46,7 +55,7 @@ impl<T, F: Future<Output = Result<T>>> Future for Gated<F> {
 /// # Errors
 /// As `future`; `internal` when it panicked.
 pub fn wait<T, F: Future<Output = Result<T>>>(future: F) -> Result<T> {
-    let mut gated = Gated { future: Box::pin(future), may_block: true };
+    let mut gated = Gated { future: Some(Box::pin(future)), may_block: true };
     // Most answers are there at the first poll: the runtime is entered only to wait.
     if let Poll::Ready(output) = Pin::new(&mut gated).poll(&mut Context::from_waker(Waker::noop())) {
         return output;
@@ -64,7 +73,7 @@ pub enum Ready<T> {
 
 /// Polls `future` once on the calling thread, which must not block.
 pub fn attempt<T: 'static, F: Future<Output = Result<T>> + Send + 'static>(future: F) -> Ready<T> {
-    let mut gated = Gated { future: Box::pin(future), may_block: false };
+    let mut gated = Gated { future: Some(Box::pin(future)), may_block: false };
     match Pin::new(&mut gated).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Ready::Now(output),
         Poll::Pending => Ready::Later(Box::pin(gated)),

@@ -1,34 +1,54 @@
 //! One runtime per process id. A forked child makes its own; the parent's is leaked there, never dropped.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    ptr,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicPtr, Ordering},
+    },
+};
 
-use parking_lot::Mutex;
 use tokio::runtime::{Builder, Handle, Runtime};
 use undercroft::engine::Env;
 
 use crate::clock::{SystemClock, SystemRandom, TokioSpawn};
 
-static RUNTIME: Mutex<Option<(u32, &'static Runtime)>> = Mutex::new(None);
+struct Owned {
+    process: u32,
+    runtime: Runtime,
+}
+
+/// A pointer and not a lock: a lock that another thread holds during a fork stays locked in the child.
+static RUNTIME: AtomicPtr<Owned> = AtomicPtr::new(ptr::null_mut());
 
 /// Returns the runtime of this process.
 pub(crate) fn handle() -> Handle {
-    let mut runtime = RUNTIME.lock();
+    let known = RUNTIME.load(Ordering::Acquire);
     let process = std::process::id();
-    if let Some((owner, runtime)) = &*runtime
-        && *owner == process
+    // SAFETY: the pointer is null or came from `Box::into_raw` below, and what it points to is never freed.
+    if let Some(owned) = unsafe { known.as_ref() }
+        && owned.process == process
     {
-        return runtime.handle().clone();
+        return owned.runtime.handle().clone();
     }
-    let made = Builder::new_multi_thread()
+    let runtime = Builder::new_multi_thread()
         .worker_threads(std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 8)))
         .thread_name("undercroft")
         .enable_time()
         .build()
         .expect("a process that cannot start threads cannot run a cache");
+    let handle = runtime.handle().clone();
     // Leaked on purpose: a runtime must not be dropped where its threads do not exist.
-    let made: &'static Runtime = Box::leak(Box::new(made));
-    *runtime = Some((process, made));
-    made.handle().clone()
+    let made = Box::into_raw(Box::new(Owned { process, runtime }));
+    match RUNTIME.compare_exchange(known, made, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => handle,
+        Err(_) => {
+            // SAFETY: nobody else has seen this pointer.
+            let superfluous = unsafe { Box::from_raw(made) };
+            superfluous.runtime.shutdown_background();
+            self::handle()
+        }
+    }
 }
 
 /// Returns the environment of this process: system clocks, tokio, chance.

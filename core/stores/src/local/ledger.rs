@@ -6,28 +6,25 @@
 
 use std::{
     collections::HashMap,
-    fs::{File, OpenOptions},
     path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    thread::JoinHandle,
-    time::Duration,
 };
 
-use parking_lot::{Condvar, Mutex};
-use rustix::fs::{FlockOperation, flock};
-use undercroft_engine::{Clock, Code, Error, Result, time::Millis};
+use parking_lot::Mutex;
+use undercroft_engine::{Code, Env, Error, Result, time::Millis};
 
 use super::{
     file::Files,
     index::{Change, Index},
+    marker::{self, Marker},
     name::place,
 };
 
 /// How long a change may wait for others to share a transaction with.
-const BATCH: Duration = Duration::from_millis(10);
+const BATCH: Millis = 10;
 /// How often ended objects are swept while the store is in use.
 const SWEEP_EVERY: Millis = 30_000;
 /// More than this waiting is written by whoever adds to it.
@@ -35,31 +32,28 @@ const MOST_WAITING: usize = 20_000;
 /// An evicting batch frees this share beyond the limit, so that not every put has to evict.
 const SLACK: u64 = 20;
 
-static MARKERS: AtomicU64 = AtomicU64::new(0);
-
 /// Follows the changes of one folder in one process.
 #[derive(Debug)]
 pub struct Ledger {
     shared: Arc<Shared>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-    /// The process that made this ledger: its thread and its connection do not exist in a forked child.
+    /// The process that made this ledger: its connection must not be used in a forked child.
     pub process: u32,
 }
 
 #[derive(Debug)]
 struct Shared {
     files: Arc<Files>,
-    clock: Arc<dyn Clock>,
+    env: Env,
     index_path: PathBuf,
     index: Mutex<Option<Index>>,
     waiting: Mutex<Waiting>,
-    wake: Condvar,
     max_bytes: Option<u64>,
     rebuilt: AtomicU64,
     evicted: AtomicU64,
     failed: AtomicU64,
-    closing: AtomicBool,
-    marker: Mutex<Option<(PathBuf, File)>>,
+    /// Whether a batch is under way.
+    scheduled: AtomicBool,
+    marker: Marker,
 }
 
 #[derive(Debug, Default)]
@@ -82,24 +76,23 @@ pub struct LedgerCounts {
 
 impl Ledger {
     /// Opens the index of `files`, and mends it if a process ended without closing.
-    pub fn open(files: Arc<Files>, max_bytes: Option<u64>, clock: Arc<dyn Clock>) -> Self {
+    pub fn open(files: Arc<Files>, max_bytes: Option<u64>, env: Env) -> Self {
         let index_path = files.root().join("index.sqlite");
         let shared = Shared {
             index_path,
             index: Mutex::new(None),
             waiting: Mutex::default(),
-            wake: Condvar::new(),
             max_bytes,
             rebuilt: AtomicU64::new(0),
             evicted: AtomicU64::new(0),
             failed: AtomicU64::new(0),
-            closing: AtomicBool::new(false),
-            marker: Mutex::new(None),
+            scheduled: AtomicBool::new(false),
+            marker: Marker::default(),
             files,
-            clock,
+            env,
         };
-        let ledger = Self { shared: Arc::new(shared), thread: Mutex::new(None), process: std::process::id() };
-        if ledger.shared.find_dead() {
+        let ledger = Self { shared: Arc::new(shared), process: std::process::id() };
+        if marker::find_dead(&ledger.shared.files) {
             // A folder that can only be read keeps its index as it is.
             let _read_only = ledger.shared.with(|index| ledger.shared.fill(index));
         }
@@ -116,9 +109,8 @@ impl Ledger {
             waiting.changes.push(change);
             (waiting.changes.len(), waiting.bytes)
         };
-        if count == 1 {
-            self.start();
-            self.shared.wake.notify_one();
+        if !self.shared.scheduled.swap(true, Ordering::SeqCst) {
+            self.schedule();
         }
         // What waits is not yet counted against the limit: it may be a small part of it only.
         if count > MOST_WAITING || self.shared.max_bytes.is_some_and(|max| bytes > max / 8) {
@@ -167,50 +159,42 @@ impl Ledger {
     /// # Errors
     /// `unavailable` or `denied`; the next process to open the folder then mends the index.
     pub fn close(&self) -> Result<()> {
-        self.shared.closing.store(true, Ordering::SeqCst);
-        self.shared.wake.notify_all();
-        if let Some(thread) = self.thread.lock().take() {
-            // A panic of the thread has been printed; the flush below does its work.
-            let _printed = thread.join();
-        }
         self.shared.flush()?;
         *self.shared.index.lock() = None;
-        self.shared.closing.store(false, Ordering::SeqCst);
-        if let Some((path, _lock)) = self.shared.marker.lock().take() {
-            // A marker that stays only costs the next process a look at the files.
-            let _mended_later = std::fs::remove_file(path);
-        }
+        self.shared.marker.remove();
         Ok(())
     }
 
-    fn start(&self) {
-        let mut thread = self.thread.lock();
-        if thread.is_some() || self.shared.closing.load(Ordering::SeqCst) {
-            return;
-        }
-        self.shared.mark();
-        let shared = self.shared.clone();
-        *thread = std::thread::Builder::new().name("undercroft-local".into()).spawn(move || shared.run()).ok();
+    /// Has a batch written in a moment. It runs where the environment runs things, so that a fork waits for it.
+    fn schedule(&self) {
+        self.shared.marker.leave(&self.shared.files);
+        let batch = Batch(self.shared.clone());
+        self.shared.env.spawn.spawn(Box::pin(async move {
+            let env = batch.0.env.clone();
+            env.clock.sleep(BATCH).await;
+            // Ended before it is written: what is added from here on belongs to the next batch.
+            let shared = batch.end();
+            let _the_runtime_ended = env.blocking(move || shared.flush_counted()).await;
+        }));
+    }
+}
+
+/// A batch under way; also when it is dropped before its time, as at the end of a runtime, the next may begin.
+struct Batch(Arc<Shared>);
+
+impl Batch {
+    fn end(self) -> Arc<Shared> {
+        self.0.clone()
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.0.scheduled.store(false, Ordering::SeqCst);
     }
 }
 
 impl Shared {
-    fn run(&self) {
-        while !self.closing.load(Ordering::SeqCst) {
-            {
-                let mut waiting = self.waiting.lock();
-                if waiting.changes.is_empty() {
-                    self.wake.wait(&mut waiting);
-                }
-            }
-            if self.closing.load(Ordering::SeqCst) {
-                return;
-            }
-            std::thread::sleep(BATCH);
-            self.flush_counted();
-        }
-    }
-
     fn flush_counted(&self) {
         if self.flush().is_err() {
             self.failed.fetch_add(1, Ordering::Relaxed);
@@ -241,7 +225,7 @@ impl Shared {
         }
         self.on(&mut index, |index| self.evict(index))?;
         drop(index);
-        let now = self.clock.wall();
+        let now = self.env.clock.wall();
         let due = {
             let mut waiting = self.waiting.lock();
             let due = now.saturating_sub(waiting.swept_at) > SWEEP_EVERY;
@@ -348,37 +332,6 @@ impl Shared {
             }
             self.with(|index| index.apply(&changes))?;
         }
-    }
-
-    /// Leaves a locked marker: while it is locked this process lives, and when it stays unlocked changes were lost.
-    fn mark(&self) {
-        let mut marker = self.marker.lock();
-        if marker.is_some() {
-            return;
-        }
-        let path = self.files.root().join(format!("live/{}-{}", std::process::id(), MARKERS.fetch_add(1, Ordering::Relaxed)));
-        if let Ok(file) = OpenOptions::new().create(true).truncate(false).write(true).open(&path)
-            && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
-        {
-            *marker = Some((path, file));
-        }
-    }
-
-    /// Looks for markers of processes that ended without closing, and removes them with their temporary files.
-    fn find_dead(&self) -> bool {
-        let root = self.files.root();
-        let Ok(markers) = std::fs::read_dir(root.join("live")) else { return false };
-        let mut found = false;
-        for marker in markers.flatten() {
-            let dead = File::open(marker.path()).is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok());
-            if dead && std::fs::remove_file(marker.path()).is_ok() {
-                found = true;
-                let owner = marker.file_name().to_string_lossy().split('-').next().unwrap_or("").to_owned();
-                // What stays is tried again when the next process dies.
-                let _tried_again = self.files.remove_temporaries(&owner);
-            }
-        }
-        found
     }
 }
 

@@ -11,7 +11,9 @@
 pub mod file;
 pub mod index;
 pub mod ledger;
+mod marker;
 pub mod name;
+pub mod stamp;
 
 use std::{
     path::PathBuf,
@@ -26,13 +28,14 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use quick_cache::{Weighter, sync::Cache as Map};
 use undercroft_engine::{
-    Body, Capability, Clock, Code, Codec, Env, Error, Key, Meta, Object, Page, Put, PutMode, Result, Store, StoreInfo, Want, envelope::Header, time::Millis,
+    Body, Capability, Code, Codec, Env, Error, Key, Meta, Object, Page, Put, PutMode, Result, Store, StoreInfo, Want, envelope::Header, time::Millis,
 };
 
-use file::{Files, Stamp};
+use file::Files;
 use index::{Change, Listed};
 use ledger::{Ledger, LedgerCounts};
 use name::{Place, place};
+use stamp::Stamp;
 
 const PAGE: usize = 1000;
 /// Bodies up to this length are kept in memory, this many bytes in all.
@@ -68,7 +71,7 @@ struct Inner {
     root: PathBuf,
     options: LocalOptions,
     files: Arc<Files>,
-    clock: Arc<dyn Clock>,
+    env: Env,
     ledger: Mutex<Arc<Ledger>>,
     copies: Map<Arc<str>, Arc<Copy>, Weigh>,
     corrupt: AtomicU64,
@@ -114,9 +117,9 @@ impl Local {
     pub fn open(root: impl Into<PathBuf>, options: LocalOptions, env: Env) -> Result<Self> {
         let root = std::path::absolute(root.into()).map_err(|error| Error::new(Code::ConfigInvalid, format!("the folder has no absolute path: {error}")))?;
         let files = Arc::new(Files::open(&root, options.durable)?);
-        let ledger = Mutex::new(Arc::new(Ledger::open(files.clone(), options.max_bytes, env.clock.clone())));
+        let ledger = Mutex::new(Arc::new(Ledger::open(files.clone(), options.max_bytes, env.clone())));
         let copies = Map::with_weighter((COPIES / 4096) as usize, COPIES, Weigh);
-        Ok(Self { inner: Arc::new(Inner { root, options, files, clock: env.clock.clone(), ledger, copies, corrupt: AtomicU64::new(0) }), env })
+        Ok(Self { inner: Arc::new(Inner { root, options, files, env: env.clone(), ledger, copies, corrupt: AtomicU64::new(0) }), env })
     }
 
     /// Returns what the directory holds.
@@ -154,7 +157,7 @@ impl Inner {
     fn ledger(&self) -> Arc<Ledger> {
         let mut ledger = self.ledger.lock();
         if ledger.process != std::process::id() {
-            let fresh = Arc::new(Ledger::open(self.files.clone(), self.options.max_bytes, self.clock.clone()));
+            let fresh = Arc::new(Ledger::open(self.files.clone(), self.options.max_bytes, self.env.clone()));
             // The parent's is leaked: closing it here would write to the parent's database.
             std::mem::forget(std::mem::replace(&mut *ledger, fresh));
         }
