@@ -1,9 +1,10 @@
-"""Background work: a small pool of daemon threads, and the asyncio tasks that are under way."""
+"""Background work: daemon threads that are reused, and the asyncio tasks that are under way."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 import os
 import queue
 import threading
@@ -11,18 +12,21 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any
 
-_MOST_THREADS = 8
+_IDLE_SECONDS = 10.0
 
 
 class Background:
-    """Runs functions in daemon threads and coroutines as tasks, and can wait for all of them."""
+    """Runs functions in daemon threads and coroutines as tasks, and can wait for all of them.
+
+    Threads are as many as there is work: each refresh holds the lease of its key, so there is one a key at most, and
+    one that had to wait in a queue could hold up those that wait for its key.
+    """
 
     def __init__(self) -> None:
         self._reset()
 
     def _reset(self) -> None:
         self._queue: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._threads = 0
         self._idle = 0
         self._pending: set[Future[Any]] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -34,8 +38,8 @@ class Background:
         context = contextvars.copy_context()
         with self._lock:
             self._pending.add(future)
-            grow = self._idle <= self._queue.qsize() and self._threads < _MOST_THREADS
-            self._threads += grow
+            grow = self._idle == 0
+            self._idle -= not grow
         self._queue.put(lambda: self._run(future, context, function, args))
         if grow:
             threading.Thread(target=self._work, name="undercroft-background", daemon=True).start()
@@ -58,6 +62,15 @@ class Background:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    def forget_closed_loops(self) -> None:
+        """End tasks whose event loop was closed before they ended: their leases go to the next who waits."""
+        if self._tasks:
+            for task in [task for task in tuple(self._tasks) if task.get_loop().is_closed()]:
+                self._tasks.discard(task)
+                coroutine = task.get_coro()
+                if inspect.iscoroutine(coroutine):
+                    coroutine.close()
 
     def wait(self) -> None:
         """Wait for all that runs in threads."""
@@ -88,14 +101,25 @@ class Background:
                 self._pending.discard(future)
 
     def _work(self) -> None:
-        while True:
-            with self._lock:
-                self._idle += 1
-            work = self._queue.get()
-            with self._lock:
-                self._idle -= 1
+        work: Callable[[], None] | None = self._queue.get()
+        while work is not None:
             work()
             del work
+            with self._lock:
+                self._idle += 1
+            work = self._next()
+
+    def _next(self) -> Callable[[], None] | None:
+        """Return the next work, or `None` when there was none for a while and this thread may end."""
+        while True:
+            try:
+                return self._queue.get(timeout=_IDLE_SECONDS)
+            except queue.Empty:  # noqa: PERF203  # an idle thread has time
+                with self._lock:
+                    # Whoever counts on an idle thread has taken it off the count already.
+                    if self._idle > 0:
+                        self._idle -= 1
+                        return None
 
 
 BACKGROUND = Background()

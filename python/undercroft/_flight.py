@@ -58,6 +58,7 @@ class Loads:
     def call(self, key: str, args: tuple[Any, ...], kwargs: dict[str, Any], ask: _native.Ask | None = None) -> Any:
         """Return the value under `key`: from the cache, from another caller's load, or by loading it."""
         ask = ask or self.ask
+        BACKGROUND.forget_closed_loops()
         while True:
             found = self.core.begin(key, ask, _LINEAGE.get())
             if not found.has_value:
@@ -75,7 +76,7 @@ class Loads:
             return value
 
     def refresh(self, key: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Load anew, whatever the cache holds; where a load is under way, wait for that."""
+        """Load anew, whatever the cache holds; where a load is under way already, answer as a call does."""
         lease = self.core.claim(key)
         return self.call(key, args, kwargs) if lease is None else self._load(lease, args, kwargs, self.ask)
 
@@ -101,10 +102,10 @@ class Loads:
             value = self.function(*args, **self._with_old(lease, kwargs))
             ask = self._ask_for(value, ask)
         except Exception as error:
-            spare = self._failed(lease, error, started)
-            if spare is None:
+            is_rescued, spare = self._failed(lease, error, started)
+            if not is_rescued:
                 raise
-            return spare.value
+            return spare
         except BaseException:
             lease.drop()
             raise
@@ -116,6 +117,8 @@ class Loads:
 
     def _refresh(self, lease: _native.Lease, args: tuple[Any, ...], kwargs: dict[str, Any], ask: _native.Ask) -> None:
         key = lease.key
+        # Nobody waits for a refresh, so it is part of no other load.
+        _LINEAGE.set(())
         try:
             found = self.core.resume(lease, ask)
             if found.lease is not None:
@@ -131,6 +134,7 @@ class Loads:
     ) -> Any:
         """Like `call`, for a coroutine function: nothing here blocks the event loop."""
         ask = ask or self.ask
+        BACKGROUND.forget_closed_loops()
         while True:
             found = await self.core.begin_async(key, ask, _LINEAGE.get())
             if not found.has_value:
@@ -184,10 +188,10 @@ class Loads:
             value = await self.function(*args, **self._with_old(lease, kwargs))
             ask = self._ask_for(value, ask)
         except Exception as error:
-            spare = self._failed(lease, error, started)
-            if spare is None:
+            is_rescued, spare = self._failed(lease, error, started)
+            if not is_rescued:
                 raise
-            return spare.value
+            return spare
         except BaseException:
             lease.drop()
             raise
@@ -201,6 +205,7 @@ class Loads:
         self, lease: _native.Lease, args: tuple[Any, ...], kwargs: dict[str, Any], ask: _native.Ask
     ) -> None:
         key = lease.key
+        _LINEAGE.set(())
         try:
             found = await self.core.resume_async(lease, ask)
             if found.lease is not None:
@@ -252,8 +257,13 @@ class Loads:
         if self.watch is not None:
             self.watch("load", key, time.perf_counter() - started, None)
 
-    def _failed(self, lease: _native.Lease, error: Exception, started: float) -> _native.Found | None:
+    def _failed(self, lease: _native.Lease, error: Exception, started: float) -> tuple[bool, Any]:
+        """End the lease, and say whether there is a value to serve instead, and which."""
         self.counts.errors += 1
         if self.watch is not None:
             self.watch("error", lease.key, time.perf_counter() - started, error)
-        return self.core.fail(lease)
+        spare = self.core.fail(lease)
+        try:
+            return spare is not None, None if spare is None else spare.value
+        except Corrupt:
+            return False, None

@@ -108,7 +108,7 @@ def decorate(
     functools.update_wrapper(cached, function)
     if watch is not None:
         watch.count(lambda: cached.near_hits)
-    _attach(cached, given, core, loads, prefix, is_async=is_async)
+    _attach(cached, given, core, loads, prefix, is_async=is_async, is_fixed="fixed" in keys, is_private=store is None)
     return cached
 
 
@@ -121,7 +121,17 @@ def resolve(store: Any) -> Any:
     return store
 
 
-def _attach(cached: Any, store: Any, core: _native.Cache, loads: Loads, prefix: str, *, is_async: bool) -> None:
+def _attach(
+    cached: Any,
+    store: Any,
+    core: _native.Cache,
+    loads: Loads,
+    prefix: str,
+    *,
+    is_async: bool,
+    is_fixed: bool,
+    is_private: bool,
+) -> None:
     """Give a cached function what it offers beside being called."""
 
     def each(operation: str) -> Callable[..., Any]:
@@ -148,7 +158,15 @@ def _attach(cached: Any, store: Any, core: _native.Cache, loads: Loads, prefix: 
         return lambda *args, **kwargs: verb(cached.key_for(*args, **kwargs), args, kwargs, ask)
 
     def clear() -> Any:
-        """Delete every entry whose key begins as this function's keys do."""
+        """Delete every entry of this function: that of a fixed key, or those whose keys begin as all of its keys do."""
+        if is_fixed:
+            return (core.delete_async if is_async else core.delete)(cached.key_for())
+        if not prefix and not is_private:
+            message = (
+                "nothing tells this function's keys from others in its store: "
+                "clear the store, or begin the key template with a name"
+            )
+            raise ConfigInvalid(message)
         return (core.clear_async if is_async else core.clear)(prefix)
 
     def cache_info() -> CacheInfo:

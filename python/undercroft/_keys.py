@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import datetime as dt
 import decimal
@@ -9,11 +10,14 @@ import enum
 import fractions
 import inspect
 import itertools
+import os
 import pathlib
+import secrets
+import sys
 import threading
 import uuid
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from . import _native
@@ -42,6 +46,12 @@ class Auto(str):
 
 
 AUTO = Auto("{}")
+
+
+class Fixed(str):
+    """A key that stands as it is, braces and all."""
+
+    __slots__ = ()
 
 
 def is_method(function: Callable[..., Any]) -> bool:
@@ -73,15 +83,19 @@ def plan(
     suffix = "" if version is None else f"@{version}"
     made: dict[str, Any] = {
         "names": [item.name for item in named],
+        "positional_only": sum(item.kind is _Parameter.POSITIONAL_ONLY for item in named),
         "defaults": {item.name: item.default for item in named if item.default is not _Parameter.empty},
         "positional": len(positional),
         "suffix": suffix,
     }
     name = getattr(function, "__qualname__", repr(function))
+    if isinstance(key, Fixed):
+        made["fixed"] = str(key)
+        return made, ""
     if isinstance(key, Auto):
         made["prefix"] = f"{getattr(function, '__module__', '?')}.{name}"
         made["token"] = token
-        return made, made["prefix"]
+        return made, f"{made['prefix']}("
     if callable(key):
         made["callable"] = key
         return made, ""
@@ -98,7 +112,7 @@ def plan(
     )
     literal, is_fixed = _literal(key)
     made["fixed" if is_fixed else "template"] = literal if is_fixed else key
-    return made, literal
+    return made, "" if is_fixed else literal
 
 
 def _literal(template: str) -> tuple[str, bool]:
@@ -116,34 +130,71 @@ def _literal(template: str) -> tuple[str, bool]:
         rest = tail[1:]
 
 
-def token(value: Any) -> str:
+def token(value: Any) -> str:  # noqa: PLR0912  # one branch for each kind of value
     """Return a text for an argument that no other value shares.
 
     Raises:
         TypeError: Nothing tells the value from others for as long as it lives.
     """
-    if isinstance(value, str):
-        text = repr(str(value)) if type(value) is str else f"{type(value).__qualname__}({str(value)!r})"
-    elif value is None or type(value) in (bool, int, float) or type(value) in _AS_REPR:
+    kind = type(value)
+    if value is None or kind in (bool, int, float, str) or kind in _AS_REPR:
         text = repr(value)
     elif isinstance(value, enum.Enum):
-        text = f"{type(value).__module__}.{type(value).__qualname__}.{value.name}"
+        text = f"{_name(kind)}({token(value.value)})"
+    elif isinstance(value, str | int | float):
+        base = next(base for base in (str, int, float) if isinstance(value, base))
+        text = f"{_name(kind)}({base.__repr__(value)})"
     elif isinstance(value, pathlib.PurePath):
-        text = f"{type(value).__name__}({str(value)!r})"
-    elif type(value) in (list, tuple):
-        text = f"{'[' if type(value) is list else '('}{','.join(map(token, value))}]"
-    elif type(value) in (set, frozenset):
-        text = f"{type(value).__name__}{{{','.join(sorted(map(token, value)))}}}"
-    elif type(value) is dict:
-        text = f"{{{','.join(sorted(f'{token(k)}:{token(v)}' for k, v in value.items()))}}}"
-    elif isinstance(value, type) or inspect.isroutine(value):
-        text = f"<{value.__module__}.{value.__qualname__}>" if "<locals>" not in value.__qualname__ else identity(value)
-    elif dataclasses.is_dataclass(value) and type(value).__eq__ is not object.__eq__:
+        text = f"{kind.__name__}({str(value)!r})"
+    elif isinstance(value, list | tuple | collections.deque):
+        text = (
+            f"{'' if kind in (list, tuple) else _name(kind)}{'(' if isinstance(value, tuple) else '['}{_joined(value)}]"
+        )
+    elif isinstance(value, set | frozenset):
+        text = f"{_name(kind)}{{{','.join(sorted(map(token, value)))}}}"
+    elif isinstance(value, dict):
+        pairs = [f"{token(key)}:{token(item)}" for key, item in value.items()]
+        # The order counts where it counts for equality.
+        text = f"{_name(kind)}{{{','.join(pairs if isinstance(value, collections.OrderedDict) else sorted(pairs))}}}"
+    elif inspect.ismethod(value):
+        text = f"{token(value.__func__)} of {token(value.__self__)}"
+    elif inspect.isbuiltin(value) and value.__self__ is not None and not inspect.ismodule(value.__self__):
+        text = f"{value.__qualname__} of {token(value.__self__)}"
+    elif isinstance(value, type) or inspect.isroutine(value) or inspect.ismodule(value):
+        text = _name(value) if _is_found_by_name(value) else identity(value)
+    elif dataclasses.is_dataclass(value) and "__eq__" in vars(kind):
         fields = ",".join(f"{item.name}={token(getattr(value, item.name))}" for item in dataclasses.fields(value))
-        text = f"{type(value).__module__}.{type(value).__qualname__}({fields})"
+        text = f"{_name(kind)}({fields})"
+    elif kind.__hash__ is None:
+        raise _untold(value)
     else:
         text = identity(value)
     return text
+
+
+def _joined(values: Iterable[Any]) -> str:
+    return ",".join(map(token, values))
+
+
+def _name(thing: Any) -> str:
+    return f"{getattr(thing, '__module__', '')}.{getattr(thing, '__qualname__', getattr(thing, '__name__', ''))}"
+
+
+def _is_found_by_name(thing: Any) -> bool:
+    """Say whether the name of a class, function or module leads to it and to nothing else."""
+    if inspect.ismodule(thing):
+        return sys.modules.get(thing.__name__) is thing
+    found: Any = sys.modules.get(getattr(thing, "__module__", None) or "")
+    for part in thing.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found is thing
+
+
+def _untold(value: Any) -> TypeError:
+    return TypeError(
+        f"an argument of type `{type(value).__name__}` cannot be part of a default key: "
+        "give a key template or a callable that says what tells such objects apart"
+    )
 
 
 _numbers = itertools.count(1)
@@ -164,16 +215,24 @@ def identity(value: Any) -> str:
             # The callback may come late, when the address is already another's: it removes only its own entry.
             watch = weakref.ref(value, lambda ref: _forget(address, ref))
         except TypeError:
-            message = (
-                f"an argument of type `{type(value).__name__}` cannot be part of a default key: "
-                "give a key template or a callable that says what tells such objects apart"
-            )
-            raise TypeError(message) from None
+            raise _untold(value) from None
         with _lock:
             known = _identities.get(address)
             if known is None or known[0]() is not value:
                 known = _identities[address] = (watch, next(_numbers))
-    return f"<{type(value).__qualname__}#{known[1]}>"
+    return f"<{type(value).__qualname__}#{_process}-{known[1]}>"
+
+
+def _renew_process() -> None:
+    """Name this process: a store may outlive it, and numbers begin anew in each."""
+    global _process  # noqa: PLW0603
+    _process = secrets.token_hex(8)
+
+
+_process = ""
+_renew_process()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_process)
 
 
 def _forget(address: int, ref: weakref.ref[Any]) -> None:

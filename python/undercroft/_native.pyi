@@ -4,7 +4,6 @@ from typing import Any, Literal, final
 
 from typing_extensions import Self, disjoint_base
 
-
 @final
 class Done(Coroutine[Any, Any, Any]):
     def __await__(self) -> Generator[Any, Any, Any]: ...

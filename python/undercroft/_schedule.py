@@ -57,6 +57,8 @@ class Schedule:
 
     def add(self, job: Job, delay: float) -> None:
         """Start `job` after `delay` seconds, and then every interval."""
+        if job.stopped:
+            return
         with self._changed:
             heapq.heappush(self._due, (time.monotonic() + delay, next(self._numbers), job))
             if self._thread is None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 from ._configure import Configurable
 from ._flight import LOGGER
 from ._function import decorate, resolve
+from ._keys import Fixed
+from ._native import Found
 from ._schedule import SCHEDULE, Job
 from ._typing import Decorator
 from .metrics import MetricsCollector, watch_with
-from .stores import InMemCache, as_cache
+from .stores import InMemCache, as_cache, entry_async
 
 OnError = Callable[[Exception], Any]
 _YEARS = 10 * 365 * 86400.0
@@ -48,7 +51,7 @@ class _Loader:
         self.core = as_cache(self.store)
         self.cached = decorate(
             function,
-            lambda: key,
+            Fixed(key),
             ttl=ttl,
             store=self.store,
             metrics=metrics,
@@ -66,24 +69,37 @@ class _Loader:
 
     def _begin(self, *, run_immediately: bool) -> None:
         """Load at once where the store has nothing fresh, and put the job on the schedule."""
+        loop = _running_loop()
+        self.job = Job(self._refresh_async if self.is_async else self._refresh, self.interval, loop=loop)
+        if self.is_async:
+            # Looking at the store may wait, and must not hold up the loop that registers the loader.
+            SCHEDULE.run_async(self._begin_async(self.job, run_immediately=run_immediately), loop)
+            return
+        found = None
         try:
             found = self.core.entry(self.key)
         except Exception as error:
             # A store that is down must not keep the program from starting.
             self._failed(error)
-            found = None
-        delay = self.interval
-        if found is not None and found.is_fresh:
-            # A warm store: the next refresh is due when its value has the age of one interval.
-            delay = min(self.interval, max(0.0, (found.created_at or 0.0) + self.interval - time.time()))
-        loop = _running_loop()
-        self.job = Job(self._refresh_async if self.is_async else self._refresh, self.interval, loop=loop)
         if run_immediately and (found is None or not found.is_fresh):
-            if self.is_async:
-                SCHEDULE.run_async(self._refresh_async(), loop)
-            else:
-                self._refresh()
-        SCHEDULE.add(self.job, delay)
+            self._refresh()
+        SCHEDULE.add(self.job, self._delay(found))
+
+    async def _begin_async(self, job: Job, *, run_immediately: bool) -> None:
+        found = None
+        try:
+            found = await entry_async(self.core, self.key, ())
+        except Exception as error:
+            self._failed(error)
+        SCHEDULE.add(job, self._delay(found))
+        if run_immediately and (found is None or not found.is_fresh):
+            await self._refresh_async()
+
+    def _delay(self, found: Found | None) -> float:
+        """Return when the next refresh is due: when a warm store's value has the age of one interval."""
+        if found is None or not found.is_fresh:
+            return self.interval
+        return min(self.interval, max(0.0, (found.created_at or 0.0) + self.interval - time.time()))
 
     def stop(self) -> None:
         """Refresh no more."""
@@ -195,7 +211,7 @@ def _read(
     own = InMemCache(max_entries=1)
     mirror = decorate(
         look,
-        lambda: key,
+        Fixed(key),
         ttl=ttl,
         store=own,
         metrics=metrics,
@@ -206,7 +222,13 @@ def _read(
         stale_if_error=_YEARS,
     )
 
+    known = weakref.ref(read)
+
     def renew() -> None:
+        if known() is None:
+            # Nobody reads any more.
+            job.stopped = True
+            return
         try:
             mirror.refresh()
         except Exception as error:
@@ -215,8 +237,9 @@ def _read(
             else:
                 on_error(error)
 
+    job = Job(renew, interval)
     if interval > 0 and ttl > 0:
-        SCHEDULE.add(Job(renew, interval), interval)
+        SCHEDULE.add(job, interval)
         if run_immediately:
             renew()
     read.store = read._cache = own  # type: ignore[attr-defined]

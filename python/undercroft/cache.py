@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _native
 from ._flight import _LINEAGE
-from .stores import _named, as_cache
+from .stores import _named, as_cache, entry_async
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -107,7 +107,7 @@ class Cache:
 
     async def get_async(self, key: str, default: Any = None, *, skip: Sequence[str] = ()) -> Any:
         """Like `get`; the event loop is never blocked."""
-        found = await self._core.entry_async(key, list(skip))
+        found = await entry_async(self._core, key, skip)
         return default if found is None else found.value
 
     def entry(self, key: str, *, skip: Sequence[str] = ()) -> _native.Found | None:
@@ -127,7 +127,7 @@ class Cache:
         return self._core.put_if_absent(key, value, policy or self._core.policy)
 
     def exists(self, key: str) -> bool:
-        """Say whether a key holds something that may be served, without fetching it."""
+        """Say whether a key holds something fresh, without fetching it."""
         return self._core.exists(key)
 
     def expire(self, key: str) -> None:

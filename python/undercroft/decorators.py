@@ -120,7 +120,7 @@ class SWRCache(Configurable):
                 cache_if=cache_if,
                 version=version,
                 old=old,
-                stale=max(0, stale_ttl),
+                stale=stale_ttl,
                 jitter=jitter,
                 refresh_ahead=refresh_ahead,
                 stale_if_error=stale_if_error,

@@ -161,10 +161,11 @@ class InMemoryMetrics:
         """Return all counts as one document, durations in milliseconds."""
         with self._lock:
             counted = {name: sum(count() for count in counts) for name, counts in self._sources.items()}
+            since = {name: hits - self._already.get(name, 0) for name, hits in counted.items()}
             caches = {}
-            for name in sorted({*self._counts, *(name for name, hits in counted.items() if hits)}):
+            for name in sorted({*self._counts, *(name for name, hits in since.items() if hits)}):
                 counts = dict(self._counts.get(name, {"hits": 0, "misses": 0, "sets": 0, "deletes": 0}))
-                counts["hits"] += counted.get(name, 0) - self._already.get(name, 0)
+                counts["hits"] += since.get(name, 0)
                 reads = counts["hits"] + counts["misses"]
                 caches[name] = {**counts, "hit_rate_percent": round(counts["hits"] / reads * 100, 2) if reads else 0.0}
             return {

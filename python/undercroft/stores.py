@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from . import _native
-from .errors import ConfigInvalid
+from .errors import ConfigInvalid, Corrupt
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -74,8 +74,8 @@ def validate_cache_storage(cache: Any) -> bool:
 class Store(_native.Cache):
     """A store: what every one of ours offers. Keys are text, ttls seconds; 0 or `None` as a ttl means no end.
 
-    `get` and `exists` see what is fresh; `get_entry` also what is stale but still kept. Every verb has a twin that ends
-    in `_async` and returns an awaitable.
+    `get` and `exists` see what is fresh; `get_entry` also what is stale but still kept. `get`, `set`, `exists`,
+    `delete`, `expire`, `clear` and `put_if_absent` have a twin that ends in `_async` and returns an awaitable.
     """
 
     def get_entry(self, key: str) -> CacheEntry | None:
@@ -112,7 +112,7 @@ class Store(_native.Cache):
 
     async def get_async(self, key: str, default: Any = None) -> Any:
         """Return the fresh value under a key, or `default`."""
-        found = await self.entry_async(key)
+        found = await entry_async(self, key, ())
         return found.value if found is not None and found.is_fresh else default
 
     def cleanup_expired(self) -> int:
@@ -143,6 +143,23 @@ class Store(_native.Cache):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+async def entry_async(core: _native.Cache, key: str, skip: Sequence[str]) -> _native.Found | None:
+    """Return the entry under a key; a copy that cannot be decoded is a miss there, and the next tier is asked."""
+    distrust: list[str] = []
+    while True:
+        found = await core.entry_async(key, list(skip), distrust)
+        if found is None:
+            return None
+        try:
+            _decoded_and_kept = found.value
+        except Corrupt as error:
+            tier = found.tier or ""
+            core.distrust(key, tier, str(error))
+            distrust.append(tier)
+        else:
+            return found
 
 
 def _entry(found: _native.Found) -> CacheEntry:

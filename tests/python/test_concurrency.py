@@ -10,7 +10,15 @@ import threading
 import time
 
 import pytest
-from undercroft import Cache, ChainCache, InMemCache, LocalFileCache, SWRCache, TTLCache
+from undercroft import (
+    Cache,
+    ChainCache,
+    InMemCache,
+    LocalFileCache,
+    SWRCache,
+    TTLCache,
+    errors,
+)
 from undercroft.testing import ManualClock, faults, open_cache
 
 
@@ -390,3 +398,82 @@ def test_a_cancelled_begin_leaves_the_queue():
         assert (await cache.begin_async("k")).state == "miss"
 
     asyncio.run(run())
+
+
+def test_refreshes_that_wait_for_each_other_all_end():
+    """As many as there are: none waits in a queue for a thread while others wait for it."""
+    ready = threading.Barrier(13)
+
+    @SWRCache.cached("far:{}", 0.05, 60)
+    def far(a):
+        return time.time()
+
+    @SWRCache.cached("near:{}", 0.05, 60)
+    def near(a):
+        return far(a), far("shared")
+
+    for number in range(12):
+        near(number)
+    time.sleep(0.1)
+    threads = [threading.Thread(target=lambda n=n: (ready.wait(), near(n))) for n in range(12)]
+    for thread in threads:
+        thread.start()
+    ready.wait()
+    for thread in threads:
+        thread.join()
+    while near.store.stats()["flights"] or far.store.stats()["flights"]:
+        time.sleep(0.005)
+
+
+def test_a_loop_closed_with_a_refresh_pending_gives_its_lease_back():
+    slow = [False]
+
+    @SWRCache.cached("k", 0.05, 0.2)
+    async def load():
+        if slow[0]:
+            await asyncio.sleep(3600)
+        return time.time()
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(load())
+    time.sleep(0.1)
+    slow[0] = True
+    loop.run_until_complete(load())
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    slow[0] = False
+    time.sleep(0.3)
+
+    assert asyncio.run(load())
+
+
+def test_a_circle_through_gather_is_an_error():
+    @TTLCache.cached("{}", 60)
+    async def load(name):
+        if name in ("x", "y"):
+            await asyncio.sleep(0.01)
+            return await asyncio.gather(load("y" if name == "x" else "x"), load(f"leaf-{name}"))
+        return name
+
+    async def run():
+        return await asyncio.gather(load("x"), load("y"), return_exceptions=True)
+
+    assert any(isinstance(result, errors.Conflict) for result in asyncio.run(run()))
+
+
+def test_a_put_during_anothers_fulfil_stays(tmp_path):
+    chain = ChainCache([(InMemCache(), 60), (LocalFileCache(tmp_path), 60)])
+    far = LocalFileCache(tmp_path)
+
+    @TTLCache.cached("k", 60, cache=chain)
+    def load():
+        return "loaded"
+
+    for number in range(200):
+        chain.delete("k")
+        thread = threading.Thread(target=load)
+        thread.start()
+        chain.set("k", number, 60)
+        thread.join()
+        assert chain.get("k") == number
+        assert far.get("k") == number

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import random
 import subprocess
 import sys
 import textwrap
@@ -253,3 +254,63 @@ def test_threads_share_a_directory(tmp_path):
     for thread in threads:
         thread.join()
     assert failed == []
+
+
+def test_json_keeps_floats_to_the_bit(tmp_path):
+    store = LocalFileCache(tmp_path, serializer="json")
+    values = [random.Random(1).random() * 10**exponent for exponent in range(-300, 300)] + [
+        0.1,
+        0.9390097495361829,
+        5e-324,
+    ]
+    store.set("k", values)
+    assert LocalFileCache(tmp_path, serializer="json").get("k") == values
+
+
+@pytest.mark.parametrize("serializer", ["json", "msgpack"])
+def test_what_is_written_can_be_read(serializer, tmp_path):
+    """What a reader could not follow is refused when it is written: it would be a miss for ever."""
+    store = LocalFileCache(tmp_path, serializer=serializer)
+    for depth in (100, 150, 500):
+        value = []
+        for _ in range(depth):
+            value = [value]
+        store.set("k", value)
+        refused = store.stats()["encode_failed"]
+        assert store.get("k") == value or refused
+        store.delete("k")
+    store.set("tuple", {(1, 2): 3})
+    assert store.stats()["corrupt"] == 0
+
+
+def test_a_bad_copy_does_not_hide_a_good_one(tmp_path):
+    near, far = LocalFileCache(tmp_path / "near"), LocalFileCache(tmp_path / "far")
+    chain = ChainCache([(near, 60), (far, 60)])
+    chain.set("k", 5)
+    next((tmp_path / "near" / "objects").glob("*/k")).write_bytes(b"garbage")
+    assert chain.get("k") == 5
+
+
+def test_interrupts_are_not_swallowed(tmp_path):
+    class Interrupted:
+        def dumps(self, value):
+            raise KeyboardInterrupt
+
+        def loads(self, data):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        LocalFileCache(tmp_path, serializer=Interrupted()).set("k", 1)
+
+
+def test_async_reads_of_bad_bytes_are_misses(tmp_path):
+    class Broken:
+        def dumps(self, value):
+            return b"x"
+
+        def loads(self, data):
+            raise ValueError("no")
+
+    store = LocalFileCache(tmp_path, serializer=Broken())
+    store.set("k", 1)
+    assert asyncio.run(store.get_async("k", "miss")) == "miss"

@@ -5,6 +5,10 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import enum
+import subprocess
+import sys
+from collections import Counter, OrderedDict, deque
+from typing import NamedTuple
 
 import pytest
 from undercroft import (
@@ -93,6 +97,22 @@ def test_missing_arguments_are_the_functions_own_error():
 
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'a'"):
         function()
+
+
+class Flags(enum.Flag):
+    A = 1
+    B = 2
+    C = 4
+
+
+class Masked(str):
+    def __str__(self):
+        return "***"
+
+
+class Pair(NamedTuple):
+    a: int
+    b: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -206,3 +226,123 @@ def test_a_bad_key_is_a_clear_error(bad):
     with pytest.raises(errors.KeyInvalid) as raised:
         load()
     assert isinstance(raised.value, ValueError)
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        (lambda: 1, lambda: 2),
+        ("abc".upper, "xyz".upper),
+        ([].append, [1].append),
+        (OrderedDict(a=1, b=2), OrderedDict(b=2, a=1)),
+        (deque([1]), deque([2])),
+        (Counter("a"), {"a": 1}),
+        (Flags(1), Flags(2)),
+        (Flags(1) | Flags(2), Flags(1) | Flags(4)),
+        (Masked("alice"), Masked("bob")),
+        (Pair(1, 2), (1, 2)),
+    ],
+    ids=str,
+)
+def test_default_keys_tell_apart(pair):
+    @cache(60)
+    def function(a):
+        return object()
+
+    one, two = pair
+    assert function.key_for(one) != function.key_for(two)
+    assert function.key_for(one) == function.key_for(one)
+
+
+def test_default_keys_of_bound_methods_go_by_instance():
+    class Thing:
+        def method(self):
+            """Do nothing."""
+
+    @cache(60)
+    def function(a):
+        return object()
+
+    one, two = Thing(), Thing()
+    assert function(one.method) is function(one.method)
+    assert function(one.method) is not function(two.method)
+
+
+def test_what_can_change_and_has_no_text_of_its_own_is_refused():
+    class Mutable:
+        __hash__ = None
+
+    @cache(60)
+    def function(a):
+        return a
+
+    with pytest.raises(TypeError, match="Mutable"):
+        function(Mutable())
+
+
+def test_names_of_positional_only_parameters_are_free_for_keywords():
+    @cache(60)
+    def function(a, /, **more):
+        return (a, more)
+
+    assert function(1, a=2) == (1, {"a": 2})
+    assert function(1, a=3) == (1, {"a": 3})
+    assert function(1, **{"x": 1, "y": 2}) != function(1, **{"x=1,y": 2})
+
+
+def test_a_function_under_another_name_in_a_class_is_no_method():
+    @TTLCache.cached("u:{}", 60)
+    def get(number, x=0):
+        return number
+
+    class Service:
+        fetch = get
+
+    assert (get(1), get(2)) == (1, 2)
+    assert Service.fetch(3) == 3
+
+
+def test_identities_differ_between_processes(tmp_path):
+    script = """
+import sys
+from undercroft import LocalFileCache, cache
+class Repo:
+    def __init__(self, name): self.own = name
+    @cache(3600, store=LocalFileCache(sys.argv[1]))
+    def name(self): return self.own
+print(Repo(sys.argv[2]).name())
+"""
+    for name in ("alice", "bob"):
+        run = subprocess.run(
+            [sys.executable, "-c", script, str(tmp_path), name], capture_output=True, text=True, check=True
+        )
+        assert run.stdout.strip() == name
+
+
+def test_clear_leaves_others_alone():
+    store = InMemCache()
+    store.set("user:7", 1)
+
+    @cache(60, store=store)
+    def get(a):
+        return a
+
+    @cache(60, store=store)
+    def get_all(a):
+        return a
+
+    @TTLCache.cached("user", 60, store)
+    def fixed():
+        return 1
+
+    @TTLCache.cached("{}", 60, store)
+    def bare(a):
+        return a
+
+    get(1), get("x" * 500), get_all(1), fixed(), bare("b")
+    assert get.clear() == 2
+    fixed.clear()
+    assert len(store) == 3
+    assert store.get("user:7") == 1
+    with pytest.raises(errors.ConfigInvalid, match="nothing tells"):
+        bare.clear()

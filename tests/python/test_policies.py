@@ -10,6 +10,7 @@ import time
 import pytest
 import undercroft
 from undercroft import (
+    CacheEntry,
     ChainCache,
     HybridCache,
     InMemCache,
@@ -313,3 +314,50 @@ def test_settings_that_make_no_sense_are_refused_when_decorating():
     for settings in ({"jitter": 2.0}, {"refresh_ahead": 1.0}, {"stale_if_error": "x"}):
         with pytest.raises((errors.ConfigInvalid, TypeError)):
             TTLCache.cached("k", 60, **settings)(lambda: None)
+
+
+def test_skip_on_a_method(tmp_path):
+    class Service:
+        @TTLCache.cached("{}", 60, ChainCache([(InMemCache(), 60), (LocalFileCache(tmp_path), 60)]))
+        def find(self, number):
+            return [number]
+
+    service = Service()
+    assert service.find(1) == service.find.skip("l1")(1) == [1]
+
+
+def test_a_stale_copy_does_not_hide_a_fresh_one(tmp_path):
+    chain, other = ChainCache([(InMemCache(), 60), (LocalFileCache(tmp_path), 60)]), LocalFileCache(tmp_path)
+    now = time.time()
+    chain.set_entry("k", CacheEntry("old", now + 0.05, now, now + 60))
+    time.sleep(0.1)
+    assert chain.get("k") is None
+    assert not chain.exists("k")
+    assert chain.get_entry("k").value == "old"
+    other.set("k", "new", 60)
+    assert chain.get("k") == "new"
+
+
+def test_stale_as_a_timedelta():
+    assert SWRCache.cached("k", datetime.timedelta(seconds=60), datetime.timedelta(seconds=60))(lambda: 1)() == 1
+
+
+def test_a_spare_that_cannot_be_decoded_leaves_the_loaders_error(tmp_path):
+    class Once:
+        def dumps(self, value):
+            return b"x"
+
+        def loads(self, data):
+            raise ValueError("not this")
+
+    @TTLCache.cached("k", 0.03, LocalFileCache(tmp_path, serializer=Once()), stale_if_error=60)
+    def load(fail=[]):
+        if fail:
+            raise KeyError("mine")
+        fail.append(1)
+        return 1
+
+    assert load() == 1
+    time.sleep(0.06)
+    with pytest.raises(KeyError, match="mine"):
+        load()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use pyo3::{prelude::*, sync::PyOnceLock};
+use pyo3::{exceptions::PyException, prelude::*, sync::PyOnceLock};
 use undercroft::engine::{self, Entry, Key, Value, time::FOREVER};
 
 use crate::{cache::Shared, codec, errors::exception, object};
@@ -147,6 +147,9 @@ pub(crate) fn decode(py: Python<'_>, value: &Value, shared: &Shared) -> PyResult
     };
     let decoded = shared.serializer(codec).and_then(|serializer| codec::loads(py, bytes, serializer));
     decoded.map(Bound::unbind).map_err(|raised| {
+        if !raised.is_instance_of::<PyException>(py) {
+            return raised;
+        }
         let message = format!("a value cannot be decoded from `{}`: {}", codec.name(), raised.value(py));
         let corrupt = exception(py, &engine::Error::new(engine::Code::Corrupt, message));
         corrupt.set_cause(py, Some(raised));

@@ -1,11 +1,11 @@
 //! Flights: the one production of a key now under way, and the leases that end it.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU8, AtomicU64, Ordering},
     },
 };
 
@@ -18,13 +18,47 @@ use crate::{
     key::Key,
 };
 
+/// What became of the right that a lease gives; known also after the lease ended.
+#[derive(Debug, Default)]
+pub(crate) struct Revocation {
+    state: AtomicU8,
+    /// What was put in the meantime, where that is why.
+    newer: Mutex<Option<Entry>>,
+}
+
+const VALID: u8 = 0;
+const DELETED: u8 = 1;
+const SUPERSEDED: u8 = 2;
+
+impl Revocation {
+    pub(crate) fn is_revoked(&self) -> bool {
+        self.state.load(Ordering::SeqCst) != VALID
+    }
+
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == DELETED
+    }
+
+    /// Returns what was put in the meantime.
+    pub(crate) fn newer(&self) -> Option<Entry> {
+        self.newer.lock().clone()
+    }
+
+    fn supersede(&self, entry: &Entry) {
+        *self.newer.lock() = Some(entry.clone());
+        self.state.store(SUPERSEDED, Ordering::SeqCst);
+    }
+}
+
 /// Names one flight in this process. A caller inside a loader passes the flights it is part of.
 pub type FlightId = u64;
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// Which flight the callers inside a flight wait for: a circle in it is a deadlock.
-static WAITS: Mutex<Option<HashMap<FlightId, FlightId>>> = Mutex::new(None);
+///
+/// A loader may wait for several at once, and several of its callers for the same.
+static WAITS: Mutex<Option<HashMap<FlightId, Vec<FlightId>>>> = Mutex::new(None);
 
 /// The flights of one cache.
 #[derive(Debug, Default)]
@@ -37,7 +71,7 @@ struct Slot {
     id: FlightId,
     /// What was found that may be served if the load fails or takes too long.
     spare: Option<Entry>,
-    revoked: Arc<AtomicBool>,
+    revoked: Arc<Revocation>,
     waiters: VecDeque<oneshot::Sender<Settled>>,
 }
 
@@ -62,13 +96,21 @@ pub(crate) enum Joined {
 pub(crate) struct Waiting {
     pub(crate) settled: oneshot::Receiver<Settled>,
     lineage: Vec<FlightId>,
+    holder: FlightId,
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
         if let (false, Some(waits)) = (self.lineage.is_empty(), WAITS.lock().as_mut()) {
             for id in &self.lineage {
-                waits.remove(id);
+                if let Some(holders) = waits.get_mut(id) {
+                    if let Some(at) = holders.iter().position(|holder| *holder == self.holder) {
+                        holders.swap_remove(at);
+                    }
+                    if holders.is_empty() {
+                        waits.remove(id);
+                    }
+                }
             }
         }
     }
@@ -110,7 +152,7 @@ impl Flights {
         let (sender, settled) = oneshot::channel();
         slot.waiters.retain(|waiter| !waiter.is_canceled());
         slot.waiters.push_back(sender);
-        Ok(Joined::Waiter(Waiting { settled, lineage: lineage.to_vec() }))
+        Ok(Joined::Waiter(Waiting { settled, lineage: lineage.to_vec(), holder: slot.id }))
     }
 
     /// Returns what the flight of `key` could serve if its load takes too long.
@@ -124,7 +166,7 @@ impl Flights {
     pub(crate) fn revoke(self: &Arc<Self>, key: &Key) -> bool {
         let id = match self.slots.lock().get(key) {
             Some(slot) => {
-                slot.revoked.store(true, Ordering::SeqCst);
+                slot.revoked.state.store(DELETED, Ordering::SeqCst);
                 slot.id
             }
             None => return false,
@@ -139,12 +181,28 @@ impl Flights {
         keys.iter().filter(|key| self.revoke(key)).count() as u64
     }
 
-    /// Ends the flight of `key`, whoever holds its lease, with an entry that was put from elsewhere.
-    pub(crate) fn supersede(&self, key: &Key, entry: &Entry) -> bool {
-        let Some(slot) = self.slots.lock().remove(key) else { return false };
-        slot.revoked.store(true, Ordering::SeqCst);
-        tell(slot, entry);
-        true
+    /// Ends the flight of `key`, whoever holds its lease, because `entry` is put. Who waits is told by [`Ended::tell`].
+    pub(crate) fn end(&self, key: &Key, entry: &Entry) -> Option<Ended> {
+        let slot = self.slots.lock().remove(key)?;
+        slot.revoked.supersede(entry);
+        Some(Ended(slot))
+    }
+
+    /// Takes the lease on `key` from whoever holds it, with all who wait, because `entry` is put.
+    pub(crate) fn take_over(self: &Arc<Self>, key: &Key, entry: &Entry) -> Lease {
+        let (lease, superseded) = {
+            let mut slots = self.slots.lock();
+            let mut superseded = slots.remove(key);
+            let lease = self.open(&mut slots, key);
+            if let (Some(old), Some(new)) = (&mut superseded, slots.get_mut(key)) {
+                new.waiters = std::mem::take(&mut old.waiters);
+            }
+            (lease, superseded)
+        };
+        if let Some(slot) = superseded {
+            slot.revoked.supersede(entry);
+        }
+        lease
     }
 
     /// Forgets every flight, because the threads that flew them do not exist in this process (after a fork).
@@ -169,7 +227,7 @@ impl Flights {
     /// dropped lease locks the slots itself.
     fn turn(self: &Arc<Self>, key: &Key, ended: FlightId) {
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        let revoked = Arc::<AtomicBool>::default();
+        let revoked = Arc::<Revocation>::default();
         let spare = match self.slots.lock().get_mut(key) {
             Some(slot) if slot.id == ended => {
                 slot.id = id;
@@ -202,15 +260,29 @@ impl Flights {
 fn note_wait(key: &Key, lineage: &[FlightId], holder: FlightId) -> Result<()> {
     let mut waits = WAITS.lock();
     let waits = waits.get_or_insert_default();
-    let mut next = Some(holder);
-    while let Some(id) = next {
+    let (mut next, mut seen) = (vec![holder], HashSet::new());
+    while let Some(id) = next.pop() {
         if lineage.contains(&id) {
             return Err(Error::new(Code::Conflict, format!("the loader of `{key}` waits for `{key}` itself")));
         }
-        next = waits.get(&id).copied();
+        if seen.insert(id) {
+            next.extend(waits.get(&id).into_iter().flatten());
+        }
     }
-    waits.extend(lineage.iter().map(|id| (*id, holder)));
+    for id in lineage {
+        waits.entry(*id).or_default().push(holder);
+    }
     Ok(())
+}
+
+/// A flight that a put has ended.
+pub(crate) struct Ended(Slot);
+
+impl Ended {
+    /// Gives all who waited `entry`.
+    pub(crate) fn tell(self, entry: &Entry) {
+        tell(self.0, entry);
+    }
 }
 
 fn tell(slot: Slot, entry: &Entry) {
@@ -228,7 +300,7 @@ pub struct Lease {
     flights: Arc<Flights>,
     key: Key,
     id: FlightId,
-    revoked: Arc<AtomicBool>,
+    revoked: Arc<Revocation>,
     spare: Option<Entry>,
     ended: bool,
 }
@@ -251,10 +323,10 @@ impl Lease {
 
     /// Says whether the lease was superseded by a delete or a put.
     pub fn is_revoked(&self) -> bool {
-        self.revoked.load(Ordering::SeqCst)
+        self.revoked.is_revoked()
     }
 
-    pub(crate) fn revocation(&self) -> Arc<AtomicBool> {
+    pub(crate) fn revocation(&self) -> Arc<Revocation> {
         self.revoked.clone()
     }
 

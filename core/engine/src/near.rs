@@ -111,6 +111,13 @@ impl Weighter<Arc<str>, Arc<Held>> for Weigh {
     }
 }
 
+/// Each shard has its share of the limits to itself: few of them for small limits, so that nothing is refused that fits.
+fn shards(limits: &Limits) -> usize {
+    let by_entries = limits.max_entries / 4096;
+    let by_bytes = limits.max_bytes.map_or(u64::MAX, |bytes| bytes / (64 << 20));
+    by_entries.min(by_bytes).clamp(1, 16) as usize
+}
+
 /// Keys that share a stripe share a generation: a false match voids a promotion, which costs a read and harms nothing.
 fn stripe(key: &str) -> usize {
     crc32c::crc32c(key.as_bytes()) as usize % STRIPES
@@ -137,6 +144,7 @@ impl Near {
         let options = OptionsBuilder::new()
             .estimated_items_capacity(usize::try_from(entries).unwrap_or(usize::MAX))
             .weight_capacity(capacity)
+            .shards(shards(&limits))
             .build()
             .expect("both capacities are given");
         Self {
@@ -149,6 +157,11 @@ impl Near {
     /// Returns what is held under `key`, expired or not, and marks it as used.
     pub fn peek(&self, key: &str) -> Option<Arc<Held>> {
         self.map.get(key)
+    }
+
+    /// Says whether `key` was not written or deleted since the ticket was taken.
+    pub fn is_valid(&self, key: &str, ticket: Ticket) -> bool {
+        *self.generations[stripe(key)].lock() == ticket.generation
     }
 
     /// Takes a ticket before reading `key` elsewhere.
@@ -225,12 +238,19 @@ impl Near {
 
     /// Marks the copy under `key` as stale; it is served until it ends.
     pub fn expire(&self, key: &Key, now: Millis) {
-        let Some(held) = self.map.peek(&**key) else { return };
-        let expired = Held { value: held.value.clone(), life: held.life.expired(), refresh_at: 0, fresh_at: now.min(held.fresh_at), gone_at: held.gone_at };
-        self.replace(key, expired, |generation| {
+        let (current, mut evicted);
+        {
+            // Looked at under the lock: what is deleted meanwhile stays deleted.
+            let mut generation = self.generations[stripe(key)].lock();
+            current = self.map.peek(&**key);
+            let Some(held) = &current else { return };
             *generation += 1;
-            true
-        });
+            let life = held.life.expired();
+            let expired = Held { value: held.value.clone(), life, refresh_at: 0, fresh_at: now.min(held.fresh_at), gone_at: held.gone_at };
+            evicted = Vec::new();
+            self.map.insert_with_lifecycle(key.shared().clone(), Arc::new(expired), &mut evicted);
+        }
+        drop((current, evicted));
     }
 
     /// Removes `key`, and voids every promotion of it that is under way. Returns whether it was held.

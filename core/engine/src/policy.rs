@@ -72,6 +72,14 @@ impl Policy {
         }
     }
 
+    /// Returns until when a reader with this policy takes the value of `life` for a load that fails or takes too long.
+    pub fn kept_until(&self, life: &Life) -> Millis {
+        match (self.stale, self.stale_if_error) {
+            (None, None) => life.stale_until,
+            (stale, on_error) => life.stale_until.min(life.fresh_until.saturating_add(stale.unwrap_or(0).max(on_error.unwrap_or(0)))),
+        }
+    }
+
     /// Returns when a refresh ahead of time is due in `life`, or [`FOREVER`].
     pub fn refresh_at(&self, life: &Life) -> Millis {
         match self.refresh_ahead {

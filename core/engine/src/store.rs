@@ -178,9 +178,9 @@ const CONCURRENCY: usize = 32;
 /// What every store can do, built once from [`Store`].
 #[async_trait]
 pub trait StoreExt: Store {
-    /// Says whether `key` holds something that may be served at `now`, without transferring it.
+    /// Says whether `key` holds something that is fresh at `now`, without transferring it.
     async fn exists(&self, key: &Key, now: Millis) -> Result<bool> {
-        Ok(self.head(key).await?.is_some_and(|meta| meta.life.is_servable(now)))
+        Ok(self.head(key).await?.is_some_and(|meta| now < meta.life.fresh_until))
     }
 
     /// Returns the objects under `keys`, in their order.

@@ -57,11 +57,6 @@ impl Codec {
     pub fn parse(name: &str) -> Option<Codec> {
         Codec::ALL.iter().copied().find(|codec| codec.name() == name)
     }
-
-    /// Finds the codec with this number.
-    pub fn from_id(id: u8) -> Option<Codec> {
-        Codec::ALL.iter().copied().find(|codec| codec.id == id)
-    }
 }
 
 /// A value under one codec, or the reason why it cannot be written so.
@@ -97,14 +92,6 @@ impl Value {
     #[must_use]
     pub fn with_forms(mut self, forms: Vec<Form>) -> Self {
         self.forms = (!forms.is_empty()).then(|| forms.into());
-        self
-    }
-
-    /// Adds the host's own object.
-    #[must_use]
-    pub fn with_live(mut self, object: Live, size: u64) -> Self {
-        self.live = Some(object);
-        self.size = self.size.max(size);
         self
     }
 

@@ -326,7 +326,8 @@ fn what_a_killed_process_wrote_is_found() {
     let marker = fs::read_dir(folder.path().join("live")).unwrap().next().unwrap().unwrap().path();
     fs::remove_file(&marker).unwrap();
     fs::write(&marker, b"").unwrap();
-    let half = file_of(folder.path(), "k").with_file_name(format!(".{}-99", std::process::id()));
+    let owner = marker.file_name().unwrap().to_str().unwrap().split('-').next().unwrap().to_owned();
+    let half = file_of(folder.path(), "k").with_file_name(format!(".{owner}-99"));
     fs::write(&half, b"half").unwrap();
 
     let store = open(folder.path());

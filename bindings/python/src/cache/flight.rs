@@ -62,7 +62,7 @@ impl Cache {
 
     /// Puts the value a lease stands for, and ends the flight.
     fn fulfil(&self, py: Python<'_>, lease: &Lease, value: &Bound<'_, PyAny>, ask: &Ask) -> PyResult<Found> {
-        let (cache, value, lease) = (self.cache(), self.shared.value(value), lease.take(py)?);
+        let (cache, value, lease) = (self.cache(), self.shared.value(value)?, lease.take(py)?);
         let key = lease.key().clone();
         let entry = wait(py, async { cache.fulfil_with(lease, value, &ask.0).await })?;
         Ok(Found::entry("hit", entry, &self.shared, &key))
@@ -70,7 +70,7 @@ impl Cache {
 
     /// Like `fulfil`, as an awaitable.
     fn fulfil_async(&self, py: Python<'_>, lease: &Lease, value: &Bound<'_, PyAny>, ask: &Ask) -> PyResult<Py<PyAny>> {
-        let (cache, value, lease, ask, shared) = (self.cache(), self.shared.value(value), lease.take(py)?, ask.0.clone(), self.shared.clone());
+        let (cache, value, lease, ask, shared) = (self.cache(), self.shared.value(value)?, lease.take(py)?, ask.0.clone(), self.shared.clone());
         let key = lease.key().clone();
         awaitable(py, async move { cache.fulfil_with(lease, value, &ask).await }, move |py, entry| {
             Ok(Py::new(py, Found::entry("hit", entry, &shared, &key))?.into_any())

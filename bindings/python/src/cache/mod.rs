@@ -6,17 +6,19 @@ mod verbs;
 
 use std::sync::Arc;
 
-use pyo3::{exceptions::PyTypeError, prelude::*};
+use pyo3::{
+    exceptions::{PyException, PyTypeError},
+    prelude::*,
+};
 use undercroft::{
     Config, Format, Options,
-    engine::{self, Chain, Codec, Entry, Form, Key, Value},
+    engine::{self, Chain, Codec, Form, Key, Value},
 };
 
 use crate::{
     arguments::Policy,
     codec::{self, Serializer},
     errors::raise,
-    found::decode_and_attach,
     object, process,
     testing::{Faults, ManualClock},
     tier::Tier,
@@ -44,20 +46,24 @@ impl Shared {
     }
 
     /// Makes a value of an object, with its bytes for the far tiers; what cannot be encoded says so there.
-    fn value(&self, object: &Bound<'_, PyAny>) -> Value {
-        let forms = self.cache.chain().codecs().into_iter().map(|codec| {
-            let bytes = self.serializer(codec).and_then(|serializer| codec::dumps(object, serializer));
-            let why = |raised: PyErr| {
-                format!("a value of type `{}` cannot be encoded as `{}`: {}", type_name(object), codec.name(), raised.value(object.py())).into()
+    ///
+    /// # Errors
+    /// What a serializer raises that is no `Exception`: an interrupt is not swallowed.
+    fn value(&self, object: &Bound<'_, PyAny>) -> PyResult<Value> {
+        let py = object.py();
+        let mut forms = Vec::new();
+        for codec in self.cache.chain().codecs() {
+            let bytes = match self.serializer(codec).and_then(|serializer| codec::dumps(object, serializer)) {
+                Ok(bytes) => Ok(bytes),
+                Err(raised) if raised.is_instance_of::<PyException>(py) => {
+                    Err(format!("a value of type `{}` cannot be encoded as `{}`: {}", codec::type_name(object), codec.name(), raised.value(py)).into())
+                }
+                Err(raised) => return Err(raised),
             };
-            Form { codec, bytes: bytes.map_err(why) }
-        });
-        Value::live(object::live(object), self.size(object)).with_forms(forms.collect())
+            forms.push(Form { codec, bytes });
+        }
+        Ok(Value::live(object::live(object), self.size(object)).with_forms(forms))
     }
-}
-
-fn type_name(object: &Bound<'_, PyAny>) -> String {
-    object.get_type().fully_qualified_name().map_or_else(|_| "?".into(), |name| name.to_string())
 }
 
 /// A chain, the flights over it, and a default policy.
@@ -83,19 +89,10 @@ impl Cache {
         self.shared.cache.clone()
     }
 
-    /// Returns the value of a fresh entry; corrupt bytes are a miss.
-    fn fresh_value(&self, py: Python<'_>, key: &Key, entry: Option<Entry>) -> PyResult<Option<Py<PyAny>>> {
-        let now = self.shared.cache.env().clock.wall();
-        match entry.filter(|entry| now < entry.life.fresh_until) {
-            Some(entry) => self.or_distrust(py, key, &entry.tier, decode_and_attach(py, &entry, &self.shared, key)),
-            None => Ok(None),
-        }
-    }
-
     fn or_distrust<T>(&self, py: Python<'_>, key: &Key, tier: &str, decoded: PyResult<T>) -> PyResult<Option<T>> {
         match decoded {
             Ok(value) => Ok(Some(value)),
-            Err(raised) if raised.is_instance_of::<pyo3::exceptions::PyException>(py) => {
+            Err(raised) if raised.is_instance_of::<PyException>(py) => {
                 let error = engine::Error::new(engine::Code::Corrupt, raised.value(py).to_string());
                 self.shared.cache.distrust(key, tier, &error);
                 Ok(None)

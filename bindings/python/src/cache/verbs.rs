@@ -7,7 +7,7 @@ use super::Cache;
 use crate::{
     arguments::{Policy, seconds},
     bridge::{awaitable, wait},
-    found::{Found, decode},
+    found::{Found, decode, decode_and_attach},
 };
 
 #[pymethods]
@@ -52,28 +52,38 @@ impl Cache {
             return decode(py, &held.value, &self.shared);
         }
         let key = super::key(py, key)?;
-        let entry = wait(py, async { cache.get(&key).await })?;
-        Ok(self.fresh_value(py, &key, entry)?.or(default).unwrap_or_else(|| py.None()))
+        // Only what is fresh: a stale copy does not hide a fresh one further back.
+        let policy = engine::Policy { stale: Some(0), ..*cache.policy() };
+        let mut ask = engine::Ask { policy, ..engine::Ask::default() };
+        loop {
+            let Some(entry) = wait(py, async { cache.get_fresh(&key, &ask).await })? else {
+                return Ok(default.unwrap_or_else(|| py.None()));
+            };
+            if let Some(value) = self.or_distrust(py, &key, &entry.tier, decode_and_attach(py, &entry, &self.shared, &key))? {
+                return Ok(value);
+            }
+            ask.distrust.push(entry.tier);
+        }
     }
 
     /// Puts a value into every tier. `ttl` in seconds; `None` means for ever, zero stores nothing.
     #[pyo3(signature = (key, value, policy = None))]
     fn put(&self, py: Python<'_>, key: &str, value: &Bound<'_, PyAny>, policy: Option<Policy>) -> PyResult<()> {
-        let (cache, key, value) = (self.cache(), super::key(py, key)?, self.shared.value(value));
+        let (cache, key, value) = (self.cache(), super::key(py, key)?, self.shared.value(value)?);
         wait(py, async { cache.put(&key, value, policy.map(|policy| policy.0).as_ref()).await })
     }
 
     /// Like `put`, as an awaitable.
     #[pyo3(signature = (key, value, policy = None))]
     fn put_async(&self, py: Python<'_>, key: &str, value: &Bound<'_, PyAny>, policy: Option<Policy>) -> PyResult<Py<PyAny>> {
-        let (cache, key, value) = (self.cache(), super::key(py, key)?, self.shared.value(value));
+        let (cache, key, value) = (self.cache(), super::key(py, key)?, self.shared.value(value)?);
         awaitable(py, async move { cache.put(&key, value, policy.map(|policy| policy.0).as_ref()).await }, |py, ()| Ok(py.None()))
     }
 
     /// Puts a value for `ttl` seconds; zero, less and `None` mean for ever, as the storage protocol says.
     #[pyo3(signature = (key, value, ttl = None))]
     fn set(&self, py: Python<'_>, key: &str, value: &Bound<'_, PyAny>, ttl: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        let (cache, key, value) = (self.cache(), super::key(py, key)?, self.shared.value(value));
+        let (cache, key, value) = (self.cache(), super::key(py, key)?, self.shared.value(value)?);
         let ask = storage_ask(ttl)?;
         wait(py, async { cache.put(&key, value, Some(&ask)).await })
     }
@@ -81,13 +91,13 @@ impl Cache {
     /// Like `set`, as an awaitable.
     #[pyo3(signature = (key, value, ttl = None))]
     fn set_async(&self, py: Python<'_>, key: &str, value: &Bound<'_, PyAny>, ttl: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
-        let (cache, key, value, policy) = (self.cache(), super::key(py, key)?, self.shared.value(value), storage_ask(ttl)?);
+        let (cache, key, value, policy) = (self.cache(), super::key(py, key)?, self.shared.value(value)?, storage_ask(ttl)?);
         awaitable(py, async move { cache.put(&key, value, Some(&policy)).await }, |py, ()| Ok(py.None()))
     }
 
     /// Puts a value with its own deadlines, in seconds since the epoch.
     fn set_life(&self, py: Python<'_>, key: &str, value: &Bound<'_, PyAny>, created_at: f64, fresh_until: f64, stale_until: f64) -> PyResult<()> {
-        let (cache, key, value) = (self.cache(), super::key(py, key)?, self.shared.value(value));
+        let (cache, key, value) = (self.cache(), super::key(py, key)?, self.shared.value(value)?);
         let life = Life { created_at: forever(created_at), fresh_until: forever(fresh_until), stale_until: forever(stale_until) };
         wait(py, async { cache.put_with(&key, value, life, &cache.ask()).await })
     }
@@ -95,20 +105,20 @@ impl Cache {
     /// Puts a value only if the key is absent; the furthest tier decides.
     #[pyo3(signature = (key, value, policy))]
     fn put_if_absent(&self, py: Python<'_>, key: &str, value: &Bound<'_, PyAny>, policy: Policy) -> PyResult<bool> {
-        let (cache, key, value) = (self.cache(), super::key(py, key)?, self.shared.value(value));
+        let (cache, key, value) = (self.cache(), super::key(py, key)?, self.shared.value(value)?);
         wait(py, async { cache.put_if_absent(&key, value, Some(&policy.0)).await })
     }
 
     /// Like `put_if_absent`, as an awaitable.
     #[pyo3(signature = (key, value, policy))]
     fn put_if_absent_async(&self, py: Python<'_>, key: &str, value: &Bound<'_, PyAny>, policy: Policy) -> PyResult<Py<PyAny>> {
-        let (cache, key, value) = (self.cache(), super::key(py, key)?, self.shared.value(value));
+        let (cache, key, value) = (self.cache(), super::key(py, key)?, self.shared.value(value)?);
         awaitable(py, async move { cache.put_if_absent(&key, value, Some(&policy.0)).await }, |py, stored| {
             Ok(stored.into_pyobject(py)?.to_owned().into_any().unbind())
         })
     }
 
-    /// Says whether a servable entry is under a key.
+    /// Says whether a fresh entry is under a key.
     fn exists(&self, py: Python<'_>, key: &str) -> PyResult<bool> {
         let (cache, key) = (self.cache(), super::key(py, key)?);
         wait(py, async { cache.exists(&key).await })

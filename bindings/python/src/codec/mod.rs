@@ -3,6 +3,8 @@
 mod read;
 mod write;
 
+pub(crate) use write::type_name;
+
 use bytes::Bytes;
 use pyo3::{
     exceptions::PyTypeError,

@@ -11,8 +11,8 @@ use serde::{
     ser::{Error, SerializeMap, SerializeSeq},
 };
 
-/// Deeper nesting is refused rather than overflowing the stack: a cycle has no end.
-const DEPTH: usize = 200;
+/// Deeper nesting is refused: a circle has no end, and readers follow 128 levels at most.
+const DEPTH: usize = 120;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Target {
@@ -93,6 +93,9 @@ impl Serialize for Node<'_, '_> {
             let mut map = serializer.serialize_map(Some(dict.len()))?;
             for (key, value) in dict.iter() {
                 if self.target == Target::Json && key.cast::<PyString>().is_err() {
+                    return Err(S::Error::custom(format!("a dict key of type `{}`", type_name(&key))));
+                }
+                if key.cast::<PyList>().is_ok() || key.cast::<PyTuple>().is_ok() || key.cast::<PyDict>().is_ok() {
                     return Err(S::Error::custom(format!("a dict key of type `{}`", type_name(&key))));
                 }
                 map.serialize_entry(&self.below(&key), &self.below(&value))?;

@@ -4,13 +4,13 @@ use pyo3::{
     PyTraverseError, PyVisit,
     basic::CompareOp,
     prelude::*,
-    types::{PyDict, PyString, PyTuple},
+    types::{PyCFunction, PyDict, PyString, PyTuple},
 };
 
 use super::CachedFunction;
 
 /// What the function offers beside being called; each takes the instance first.
-const WITH_INSTANCE: &[&str] = &["invalidate", "refresh", "expire", "key_for", "skip"];
+const WITH_INSTANCE: &[&str] = &["invalidate", "refresh", "expire", "key_for"];
 
 /// A cached function with its first argument.
 #[pyclass(frozen, weakref, module = "undercroft._native")]
@@ -67,6 +67,16 @@ impl BoundFunction {
 
     fn __getattr__<'py>(&self, py: Python<'py>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
         let found = self.function.bind(py).getattr(name)?;
+        if name.to_str()? == "skip" {
+            // `skip(*names)` gives a callable, and that takes the instance.
+            let (skip, instance) = (found.unbind(), self.instance.clone_ref(py));
+            let bound = move |names: &Bound<'_, PyTuple>, _: Option<&Bound<'_, PyDict>>| -> PyResult<Py<PyAny>> {
+                let py = names.py();
+                let skipping = skip.bind(py).call1(names)?;
+                Ok(py.import("functools")?.getattr("partial")?.call1((skipping, &instance))?.unbind())
+            };
+            return Ok(PyCFunction::new_closure(py, None, None, bound)?.into_any());
+        }
         if !WITH_INSTANCE.contains(&name.to_str()?) {
             return Ok(found);
         }

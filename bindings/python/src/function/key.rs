@@ -31,6 +31,8 @@ pub(crate) struct Parameters {
     defaults: Vec<Option<Py<PyAny>>>,
     /// How many of them can be given by position.
     positional: usize,
+    /// How many of them can be given by position alone.
+    positional_only: usize,
 }
 
 /// How the key of a call is made.
@@ -68,6 +70,7 @@ impl Keys {
             names: texts.iter().map(|name| PyString::intern(py, name).unbind()).collect(),
             defaults: texts.iter().map(|name| Ok(defaults.get_item(name)?.map(Bound::unbind))).collect::<PyResult<_>>()?,
             positional: need("positional")?.extract()?,
+            positional_only: need("positional_only")?.extract()?,
             texts,
         };
         let suffix: String = need("suffix")?.extract()?;
@@ -109,7 +112,7 @@ impl Keys {
                     let text = std::mem::take(key);
                     let digest: String =
                         py.import("hashlib")?.call_method1("sha256", (PyBytes::new(py, text.as_bytes()),))?.call_method0("hexdigest")?.extract()?;
-                    *key = format!("{prefix}#{digest}");
+                    *key = format!("{prefix}(#{digest})");
                 }
             }
         }
@@ -164,6 +167,7 @@ impl Parameters {
             return Ok(args.get_item(index)?);
         }
         if let Some(kwargs) = kwargs
+            && index >= self.positional_only
             && let Some(value) = kwargs.get_item(self.names[index].bind(py))?
         {
             return Ok(value);
@@ -192,13 +196,14 @@ impl Parameters {
             let mut rest: Vec<(String, Bound<'py, PyAny>)> = Vec::new();
             for (name, value) in kwargs.iter() {
                 let name: String = name.extract()?;
-                if !self.texts.contains(&name) {
+                if !self.texts[self.positional_only..].contains(&name) {
                     rest.push((name, value));
                 }
             }
             rest.sort_by(|a, b| a.0.cmp(&b.0));
             for (name, value) in rest {
-                write_argument(&name, &value, token, key)?;
+                // Quoted: any text can be such a name.
+                write_argument(&format!("{name:?}"), &value, token, key)?;
             }
         }
         key.push(')');

@@ -97,9 +97,15 @@ impl CachedFunction {
         }
     }
 
-    /// Called when the function is found in a class body: its first parameter is the instance, whatever its name.
-    fn __set_name__(&self, _owner: &Bound<'_, PyAny>, _name: &str) {
-        self.is_method.store(true, Ordering::Relaxed);
+    /// Called when the function is found in a class body. Where it was defined there, its first parameter is the
+    /// instance, whatever its name; a function from elsewhere that got another name there stays what it was.
+    fn __set_name__(&self, py: Python<'_>, owner: &Bound<'_, PyAny>, name: &str) -> PyResult<()> {
+        let defined: String = self.wrapped.bind(py).getattr("__qualname__")?.extract()?;
+        let here = format!("{}.{name}", owner.getattr("__qualname__")?.extract::<String>()?);
+        if defined == here {
+            self.is_method.store(true, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// What a function has and this object has not is the wrapped function's: `__code__`, `__defaults__`, …

@@ -164,7 +164,7 @@ impl Cache {
         Some(held)
     }
 
-    /// Says whether a servable entry is under `key` in some tier, without transferring it.
+    /// Says whether a fresh entry is under `key` in some tier, without transferring it.
     ///
     /// # Errors
     /// As [`Cache::get`].
@@ -172,7 +172,7 @@ impl Cache {
         self.check_open()?;
         let inner = &self.inner;
         if let Some(tier) = inner.chain.near()
-            && tier.near.peek(key).is_some_and(|held| held.is_servable(inner.env.clock.monotonic()))
+            && tier.near.peek(key).is_some_and(|held| held.is_fresh(inner.env.clock.monotonic()))
         {
             return Ok(true);
         }

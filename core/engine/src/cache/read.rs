@@ -44,6 +44,24 @@ impl Cache {
         }
     }
 
+    /// Like [`Cache::get_with`], for what is fresh alone: a stale copy does not hide a fresh one further back.
+    ///
+    /// # Errors
+    /// As [`Cache::get`].
+    pub async fn get_fresh(&self, key: &Key, ask: &Ask) -> Result<Option<Entry>> {
+        self.check_open()?;
+        if let Some(near) = self.look_near(key, 0, ask).filter(|near| near.state == State::Fresh) {
+            return Ok(Some(self.served(key, near.entry, State::Fresh)));
+        }
+        match self.look_far(key, 0, ask).await? {
+            Some((entry, State::Fresh)) => Ok(Some(self.served(key, entry, State::Fresh))),
+            _ => {
+                self.inner.events.on(Kind::Miss, key);
+                Ok(None)
+            }
+        }
+    }
+
     /// Starts a read that ends in a value: from the chain, from another caller's flight, or from this caller.
     ///
     /// # Laws
@@ -125,7 +143,9 @@ impl Cache {
             None => {}
         }
         self.inner.events.on(Kind::Miss, &key);
-        if let Some(entry) = spare {
+        // What a store keeps longer than this reader's policy keeps things is no spare of his.
+        let now = self.inner.env.clock.wall();
+        if let Some(entry) = spare.filter(|entry| now < ask.policy.kept_until(&entry.life)) {
             lease.set_spare(entry);
         }
         Ok(Outcome::Miss(lease))

@@ -1,13 +1,11 @@
 //! Writing: far first, near last; and how flights end.
 
-use std::sync::atomic::Ordering;
-
 use super::{Ask, Cache, Overdue};
 use crate::{
     entry::{Entry, Life},
     error::{Code, Error, Result},
     event::{Event, Kind},
-    flight::Lease,
+    flight::{Lease, Revocation},
     key::Key,
     policy::Policy,
     store::{Object, Put, PutMode, Want},
@@ -50,11 +48,10 @@ impl Cache {
         }
         let revoked = lease.revocation();
         let written = inner.chain.write(&key, &entry, now, ask, &inner.events).await;
-        let held = self.hold(&key, &entry, ask, || revoked.load(Ordering::SeqCst));
+        let held = self.hold(&key, &entry, ask, || revoked.is_revoked());
         if !held {
             inner.events.on(Kind::Revoked, &key);
-            // A delete came while the far tiers were written: what it removed may be there again.
-            let _counted = inner.chain.delete(&key, &inner.events).await;
+            self.mend(&key, &revoked, ask).await;
             return Ok(entry);
         }
         inner.events.on(Kind::Put, &key);
@@ -118,10 +115,28 @@ impl Cache {
         self.check_open()?;
         let inner = &self.inner;
         let entry = Entry { value, life, tier: inner.loader.clone() };
-        // First: a load that is under way must not overwrite what is newer than it.
-        inner.flights.supersede(key, &entry);
+        if inner.chain.far().is_empty() {
+            // A load under way loses its right and the value is held in one step: it is the newer one.
+            let mut ended = None;
+            self.hold(key, &entry, ask, || {
+                ended = inner.flights.end(key, &entry);
+                false
+            });
+            if let Some(ended) = ended {
+                ended.tell(&entry);
+            }
+            inner.events.on(Kind::Put, key);
+            return Ok(());
+        }
+        // The flight is taken over for as long as the far tiers are written: no load begins that would miss the value.
+        let lease = inner.flights.take_over(key, &entry);
+        let revoked = lease.revocation();
         let written = inner.chain.write(key, &entry, inner.env.clock.wall(), ask, &inner.events).await;
-        self.hold(key, &entry, ask, || false);
+        if self.hold(key, &entry, ask, || revoked.is_revoked()) {
+            lease.settle(&entry);
+        } else {
+            self.mend(key, &revoked, ask).await;
+        }
         inner.events.on(Kind::Put, key);
         written
     }
@@ -171,13 +186,18 @@ impl Cache {
     pub async fn expire(&self, key: &Key) -> Result<()> {
         self.check_open()?;
         let inner = &self.inner;
+        let ticket = inner.chain.near().map(|tier| tier.near.ticket(key));
         let mut failed = None;
         for tier in inner.chain.far().iter().rev() {
             if let Err(error) = expire_in(&*tier.store, key).await {
                 failed = failed.or(Some(error.at(&tier.name)));
             }
         }
-        if let Some(tier) = inner.chain.near() {
+        if let (Some(tier), Some(ticket)) = (inner.chain.near(), ticket) {
+            if !inner.chain.far().is_empty() && !tier.near.is_valid(key, ticket) {
+                // A delete or a put overtook this: what was written again in the far tiers may be older.
+                return self.delete(key).await;
+            }
             tier.near.expire(key, inner.env.clock.monotonic());
         }
         failed.map_or(Ok(()), Err)
@@ -231,6 +251,19 @@ impl Cache {
             inner.flights.revoke_prefix(prefix);
         }
         failed.map_or(Ok(count), Err)
+    }
+
+    /// Undoes a write to the far tiers by a writer who had lost his right before he was done.
+    async fn mend(&self, key: &Key, revoked: &Revocation, ask: &Ask) {
+        let inner = &self.inner;
+        // Failures are counted, and there is nobody left to tell.
+        if revoked.is_deleted() {
+            // What the delete removed may be there again.
+            let _counted = inner.chain.delete(key, &inner.events).await;
+        } else if let Some(newer) = revoked.newer() {
+            // What was put may have been overwritten.
+            let _counted = inner.chain.write(key, &newer, inner.env.clock.wall(), ask, &inner.events).await;
+        }
     }
 
     /// Keeps a copy in the near tier unless the writer has lost its right. Returns whether it still had it.

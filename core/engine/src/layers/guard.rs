@@ -1,12 +1,6 @@
 //! Guard: a timeout, retries with full jitter, and a circuit breaker around a store.
 
-use std::{
-    future::Future,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{future::Future, sync::Arc};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -43,7 +37,7 @@ impl Default for Guard {
 
 impl Layer for Guard {
     fn wrap(&self, inner: Arc<dyn Store>, env: &Env) -> Arc<dyn Store> {
-        Arc::new(Guarded { guard: *self, inner, env: env.clone(), breaker: Mutex::default(), retried: AtomicU64::new(0) })
+        Arc::new(Guarded { guard: *self, inner, env: env.clone(), breaker: Mutex::default() })
     }
 }
 
@@ -61,7 +55,6 @@ struct Guarded {
     inner: Arc<dyn Store>,
     env: Env,
     breaker: Mutex<Breaker>,
-    retried: AtomicU64,
 }
 
 /// Clears the mark of a trying call that was cancelled before it ended.
@@ -91,7 +84,6 @@ impl Guarded {
                     let longest = self.guard.backoff.saturating_mul(1 << tries.min(16));
                     self.env.clock.sleep((longest as f64 * self.env.random.unit()) as Millis).await;
                     tries += 1;
-                    self.retried.fetch_add(1, Ordering::Relaxed);
                 }
                 answer => return answer,
             }

@@ -5,11 +5,16 @@
 //! are enough to rebuild the index, and a torn or changed body is noticed.
 
 use std::{
+    collections::hash_map::RandomState,
     fs::File,
+    hash::{BuildHasher, Hasher},
     io::{ErrorKind, Read, Write},
     os::fd::OwnedFd,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use rustix::{
@@ -372,7 +377,14 @@ impl Files {
 
 /// Returns a name for a temporary file: in the folder of its object, so that naming it changes one folder only.
 fn temporary(place: &Place) -> String {
-    format!("{}/{TEMPORARY}{}-{}", &place.path[..2], std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+    format!("{}/{TEMPORARY}{}-{}", &place.path[..2], process_name(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Names this process among all that may share the folder: in containers, process ids repeat.
+pub(super) fn process_name() -> String {
+    static CHANCE: OnceLock<u64> = OnceLock::new();
+    let chance = CHANCE.get_or_init(|| RandomState::new().build_hasher().finish());
+    format!("{}.{chance:x}", std::process::id())
 }
 
 /// Turns an error of the file system into ours.

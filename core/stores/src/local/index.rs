@@ -4,13 +4,12 @@
 //! again from the files.
 
 use std::{
-    fs::File,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, params};
 use undercroft_engine::{Code, Error, Life, Result, key::after_prefix, time::Millis};
 
 /// A change that the index has to follow.
@@ -222,19 +221,11 @@ impl Index {
         .map(|_| ())
         .map_err(failure)
     }
-
-    /// Returns the recorded size of `key`, if it is known.
-    ///
-    /// # Errors
-    /// `corrupt` or `unavailable`.
-    pub fn size(&self, key: &str) -> Result<Option<u64>> {
-        let mut statement = self.connection.prepare_cached("SELECT size FROM objects WHERE key = ?1").map_err(failure)?;
-        statement.query_row([key], |row| Ok(row.get::<_, i64>(0)?.max(0) as u64)).optional().map_err(failure)
-    }
 }
 
 fn inode(path: &Path) -> Option<u64> {
-    Some(File::open(path).ok()?.metadata().ok()?.ino())
+    // Not by opening it: closing any descriptor of a file drops all of the process's locks on it, SQLite's among them.
+    Some(std::fs::metadata(path).ok()?.ino())
 }
 
 /// SQLite's integers are signed: for ever is their largest.

@@ -12,7 +12,7 @@ use std::{
 use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, flock};
 
-use super::file::Files;
+use super::file::{Files, process_name};
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
@@ -27,7 +27,7 @@ impl Marker {
         if marker.is_some() {
             return;
         }
-        let path = files.root().join(format!("live/{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
+        let path = files.root().join(format!("live/{}-{}", process_name(), NEXT.fetch_add(1, Ordering::Relaxed)));
         if let Ok(file) = OpenOptions::new().create(true).truncate(false).write(true).open(&path)
             && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
         {
