@@ -5,6 +5,8 @@ use pyo3::prelude::*;
 use undercroft::engine::{Cache, WeakCache};
 use undercroft_native::gate;
 
+use crate::host_store;
+
 static CACHES: Mutex<Vec<WeakCache>> = Mutex::new(Vec::new());
 
 /// Remembers a cache, so that a forked child can make it usable.
@@ -32,14 +34,17 @@ pub fn after_in_parent() {
 #[pyfunction]
 pub fn after_in_child() {
     gate::open();
+    host_store::forget_calls();
     for cache in CACHES.lock().iter().filter_map(WeakCache::upgrade) {
         cache.after_fork();
     }
 }
 
-/// Has every store write what is still in memory, and let go of files, because the interpreter ends.
+/// Waits for users' stores that are being called, and has every store write what is still in memory, because the
+/// interpreter ends.
 #[pyfunction]
 pub fn flush_all(py: Python<'_>) {
+    py.detach(host_store::wait_for_calls);
     let caches: Vec<Cache> = CACHES.lock().iter().filter_map(WeakCache::upgrade).collect();
     for cache in caches {
         // A store that cannot write now mends itself when it is next opened; there is nobody left to tell.
