@@ -119,7 +119,9 @@ def test_clear_and_cleanup(tmp_path):
         store.set("a:1", 1)
         store.set("b:1", 1, ttl=0.02)
         time.sleep(0.05)
-        assert store.cleanup_expired() >= 1
+        # A directory sweeps by itself too, and may have been faster.
+        assert store.cleanup_expired() in ((1,) if type(store) is InMemCache else (0, 1, 2))
+        assert store.get_entry("b:1") is None
         assert store.clear("a:") == 1
         assert store.get("a:1") is None
 
