@@ -138,7 +138,10 @@ def _attach(
         verb = getattr(core, f"{operation}_async" if is_async else operation)
 
         def run(*args: Any, **kwargs: Any) -> Any:
-            return verb(cached.key_for(*args, **kwargs))
+            key = cached.key_for(*args, **kwargs)
+            if loads.watch is not None:
+                loads.watch(operation, key, 0.0, None)
+            return verb(key)
 
         return run
 

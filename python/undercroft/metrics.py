@@ -211,7 +211,7 @@ class Watch:
         self._metrics.record_hit(self._name, key, self._metadata)
 
     def __call__(self, what: str, key: str, seconds: float, error: BaseException | None) -> None:
-        """Pass on what happened: `hit`, `miss`, `load` or `error`."""
+        """Pass on what happened: `hit`, `miss`, `load`, `error` or `delete`."""
         metrics, name, metadata = self._metrics, self._name, self._metadata
         if what == "hit":
             metrics.record_hit(name, key, metadata)
@@ -220,7 +220,9 @@ class Watch:
         elif what == "load":
             metrics.record_set(name, key, None, metadata)
             metrics.record_latency(name, "load", seconds, metadata)
-        else:
+        elif what == "delete":
+            metrics.record_delete(name, key, metadata)
+        elif what == "error":
             metrics.record_error(name, "load", type(error).__name__, metadata)
 
     def refreshed(self, success: bool, seconds: float) -> None:

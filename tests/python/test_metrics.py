@@ -21,8 +21,11 @@ def test_counts_of_a_function():
     with pytest.raises(KeyError):
         get_user(-1)
 
+    get_user.invalidate(2)
+    get_user.expire(1)
+
     stats = metrics.get_stats()
-    assert stats["caches"]["get_user"] == {"hits": 2, "misses": 3, "sets": 2, "deletes": 0, "hit_rate_percent": 40.0}
+    assert stats["caches"]["get_user"] == {"hits": 2, "misses": 3, "sets": 2, "deletes": 1, "hit_rate_percent": 40.0}
     assert stats["errors"] == {"get_user.load": {"KeyError": 1}}
     assert stats["latency"]["get_user.load"]["count"] == 2
     metrics.reset()

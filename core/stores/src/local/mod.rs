@@ -42,7 +42,7 @@ const PAGE: usize = 1000;
 const COPIED: u64 = 64 * 1024;
 const COPIES: u64 = 32 * 1024 * 1024;
 /// A use is noted again after this long: eviction needs no finer order.
-const TOUCH_EVERY: Millis = 1000;
+const TOUCH_EVERY: Millis = 10_000;
 
 /// How a directory is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
