@@ -2,9 +2,9 @@
 
 use std::{
     cell::Cell,
-    future::Future,
+    future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll, Waker},
 };
 
@@ -20,18 +20,27 @@ pub(crate) fn may_block() -> bool {
     MAY_BLOCK.with(Cell::get)
 }
 
-/// A future whose every poll is inside the fork gate, with its panics caught: they become `internal`.
-struct Gated<F> {
-    future: Option<Pin<Box<F>>>,
-    may_block: bool,
+/// Polls inside the fork gate, with panics caught: they become `internal`.
+fn poll_inside<T, F: Future<Output = Result<T>>>(future: Pin<&mut F>, cx: &mut Context<'_>, may_block: bool) -> Poll<Result<T>> {
+    let _gate = gate::enter();
+    let before = MAY_BLOCK.with(|flag| flag.replace(may_block));
+    let polled = catch_unwind(AssertUnwindSafe(|| future.poll(cx)));
+    MAY_BLOCK.with(|flag| flag.set(before));
+    polled.unwrap_or_else(|panic| {
+        let message = panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
+        Poll::Ready(Err(Error::new(Code::Internal, format!("panic: {}", message.unwrap_or_default()))))
+    })
 }
+
+/// A future that goes on without its caller: it is polled, and dropped, inside the gate.
+struct Gated<F>(Option<Pin<Box<F>>>);
 
 impl<F> Drop for Gated<F> {
     fn drop(&mut self) {
         // A future that is dropped leaves queues and hands leases on, under locks. The thread may hold the interpreter,
         // which a fork under way needs: so it does not wait here.
         let _gate = gate::try_enter();
-        drop(self.future.take());
+        drop(self.0.take());
     }
 }
 
@@ -39,14 +48,7 @@ impl<T, F: Future<Output = Result<T>>> Future for Gated<F> {
     type Output = Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
-        let _gate = gate::enter();
-        let before = MAY_BLOCK.with(|flag| flag.replace(self.may_block));
-        let polled = catch_unwind(AssertUnwindSafe(|| self.future.as_mut().expect("only dropping takes it").as_mut().poll(cx)));
-        MAY_BLOCK.with(|flag| flag.set(before));
-        polled.unwrap_or_else(|panic| {
-            let message = panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
-            Poll::Ready(Err(Error::new(Code::Internal, format!("panic: {}", message.unwrap_or_default()))))
-        })
+        poll_inside(self.0.as_mut().expect("only dropping takes it").as_mut(), cx, false)
     }
 }
 
@@ -55,12 +57,12 @@ impl<T, F: Future<Output = Result<T>>> Future for Gated<F> {
 /// # Errors
 /// As `future`; `internal` when it panicked.
 pub fn wait<T, F: Future<Output = Result<T>>>(future: F) -> Result<T> {
-    let mut gated = Gated { future: Some(Box::pin(future)), may_block: true };
+    let mut future = pin!(future);
     // Most answers are there at the first poll: the runtime is entered only to wait.
-    if let Poll::Ready(output) = Pin::new(&mut gated).poll(&mut Context::from_waker(Waker::noop())) {
+    if let Poll::Ready(output) = poll_inside(future.as_mut(), &mut Context::from_waker(Waker::noop()), true) {
         return output;
     }
-    runtime::handle().block_on(gated)
+    runtime::handle().block_on(poll_fn(|cx| poll_inside(future.as_mut(), cx, true)))
 }
 
 /// What one poll on the calling thread gave.
@@ -73,7 +75,7 @@ pub enum Ready<T> {
 
 /// Polls `future` once on the calling thread, which must not block.
 pub fn attempt<T: 'static, F: Future<Output = Result<T>> + Send + 'static>(future: F) -> Ready<T> {
-    let mut gated = Gated { future: Some(Box::pin(future)), may_block: false };
+    let mut gated = Gated(Some(Box::pin(future)));
     match Pin::new(&mut gated).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Ready::Now(output),
         Poll::Pending => Ready::Later(Box::pin(gated)),
