@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 import time
@@ -66,9 +67,12 @@ class CacheStorage(Protocol):
         """Keep a value if there is none, and say whether it was kept."""
 
 
+_PROTOCOL = ("get", "set", "delete", "exists", "set_if_not_exists")
+
+
 def validate_cache_storage(cache: Any) -> bool:
     """Say whether an object has the methods of a store."""
-    return all(callable(getattr(cache, name, None)) for name in ("get", "set", "delete", "exists", "set_if_not_exists"))
+    return all(callable(getattr(cache, name, None)) for name in _PROTOCOL)
 
 
 class Store(_native.Cache):
@@ -306,5 +310,11 @@ def as_cache(store: Any) -> _native.Cache:
     # The cache keeps the store alive, so its address is not reused while the cache is known here.
     known = _hosts.get(id(store))
     if known is None:
+        waits = [name for name in _PROTOCOL if inspect.iscoroutinefunction(getattr(store, name, None))]
+        if waits:
+            message = (
+                f"`{type(store).__name__}.{waits[0]}` is a coroutine function; the methods of a store are plain ones"
+            )
+            raise TypeError(message)
         known = _hosts[id(store)] = _native.Cache([_native.Tier.host(store)])
     return known

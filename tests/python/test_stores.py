@@ -299,3 +299,12 @@ def test_errors_survive_pickling():
     error = errors.Unavailable("refused", "l2")
     copy = pickle.loads(pickle.dumps(error))
     assert (type(copy), str(copy), copy.tier, copy.retryable) == (errors.Unavailable, "refused (tier `l2`)", "l2", True)
+
+
+def test_a_store_of_coroutine_functions_is_refused():
+    class Waiting(OwnStore):
+        async def get(self, key):
+            return None
+
+    with pytest.raises(TypeError, match="`Waiting.get` is a coroutine function"):
+        TTLCache.cached("k", 60, cache=Waiting())(lambda: None)
