@@ -106,7 +106,8 @@ def plan(
         key,
         name,
         made["names"],
-        max(0, len(positional) - int(method)),
+        # The first placeholder without a name also takes the first parameter that is given by keyword alone.
+        max(len(positional) - int(method), 1 if _Parameter.KEYWORD_ONLY in kinds else 0),
         _Parameter.VAR_POSITIONAL in kinds,
         _Parameter.VAR_KEYWORD in kinds,
     )

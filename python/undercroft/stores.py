@@ -268,7 +268,18 @@ class HybridCache(Store):
         l2_cache: The far store.
         l1_ttl: For how many seconds the near one keeps a copy.
         l2_ttl: For how many seconds the far one keeps an entry; `None` means as long as the entry lives.
+
+    Attributes:
+        l1: The near store.
+        l2: The far store.
+        l1_ttl: As given.
+        l2_ttl: As given.
     """
+
+    l1: Any
+    l2: Any
+    l1_ttl: float | None
+    l2_ttl: float | None
 
     def __new__(  # noqa: D102
         cls,
@@ -281,7 +292,9 @@ class HybridCache(Store):
             message = "`l2_cache` is required"
             raise ConfigInvalid(message)
         near = InMemCache() if l1_cache is None else l1_cache
-        return super().__new__(cls, _named([*_capped(near, l1_ttl), *_capped(l2_cache, l2_ttl)]))
+        made = super().__new__(cls, _named([*_capped(near, l1_ttl), *_capped(l2_cache, l2_ttl)]))
+        made.l1, made.l2, made.l1_ttl, made.l2_ttl = near, l2_cache, l1_ttl, l2_ttl
+        return made
 
 
 def _capped(store: Any, ttl: float | None) -> list[_native.Tier]:

@@ -60,6 +60,14 @@ def test_a_template_over_any_keywords():
     assert function.key_for(first=1, other=2) == "1/2"
 
 
+def test_a_placeholder_without_a_name_takes_the_first_keyword():
+    @TTLCache.cached("foo:{}", 60)
+    def function(*, x):
+        return x
+
+    assert function.key_for(x=7) == "foo:7"
+
+
 def test_a_callable_key_gets_the_exact_arguments():
     seen = []
 

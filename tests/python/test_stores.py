@@ -76,6 +76,16 @@ def test_set_if_not_exists(store):
     assert store.set_if_not_exists("short", 2, 60)
 
 
+def test_what_is_stale_is_absent():
+    store = InMemCache()
+    store.set("k", 1, ttl=60)
+    entry = store.get_entry("k")
+    entry.fresh_until = time.time() - 10
+    store.set_entry("k", entry)
+    assert store.set_if_not_exists("k", 2, 60)
+    assert store.get("k") == 2
+
+
 def test_many(store):
     store.set_many({"a": 1, "b": None, "c": 3}, ttl=60)
     assert store.get_many(["a", "b", "x", "c"]) == {"a": 1, "b": None, "c": 3}

@@ -102,7 +102,7 @@ pub enum Want {
 pub enum PutMode {
     /// Whatever is there.
     Always,
-    /// Only if nothing that may be served at this time is there. Decided by the store: never check-then-act.
+    /// Only if nothing that is fresh at this time is there. Decided by the store: never check-then-act.
     IfAbsent(Millis),
 }
 

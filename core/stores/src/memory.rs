@@ -64,7 +64,7 @@ impl Store for Memory {
         };
         let entry = Entry { value, life: object.meta.life, tier: "memory".into() };
         let clock = &*self.env.clock;
-        let present = || mode != PutMode::Always && self.near.peek(key).is_some_and(|held| held.is_servable(clock.monotonic()));
+        let present = || mode != PutMode::Always && self.near.peek(key).is_some_and(|held| held.is_fresh(clock.monotonic()));
         let stored = self.near.put_unless(key, &entry, &Policy::default(), None, clock, present);
         Ok(if stored { Put::Stored } else { Put::Present })
     }

@@ -141,7 +141,7 @@ impl Cache {
         written
     }
 
-    /// Puts `value` only if no tier holds a servable entry under `key`; the furthest tier decides.
+    /// Puts `value` only if no fresh entry is under `key`; the furthest tier decides.
     ///
     /// # Errors
     /// `closed`; `unsupported` when the furthest tier cannot decide by itself; whatever kept it from deciding.
@@ -278,7 +278,7 @@ impl Cache {
         let clock = &*self.inner.env.clock;
         let Some(tier) = self.inner.chain.near() else { return false };
         let stored =
-            tier.near.put_unless(key, entry, &ask.policy, tier.max_ttl, clock, || tier.near.peek(key).is_some_and(|held| held.is_servable(clock.monotonic())));
+            tier.near.put_unless(key, entry, &ask.policy, tier.max_ttl, clock, || tier.near.peek(key).is_some_and(|held| held.is_fresh(clock.monotonic())));
         if stored {
             self.inner.events.on(Kind::Put, key);
         }

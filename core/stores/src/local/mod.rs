@@ -226,7 +226,7 @@ impl Inner {
         let place = place(key);
         let header = Header { codec: object.meta.codec.id, compressed: object.meta.compressed, signed: false, life: object.meta.life };
         if let PutMode::IfAbsent(at) = mode {
-            self.files.remove_if(&place, |header| !header.life.is_servable(*at))?;
+            self.files.remove_if(&place, |header| *at >= header.life.fresh_until)?;
         }
         if !self.files.write(&place, key, &header, body, *mode != PutMode::Always)? {
             return Ok(Put::Present);
