@@ -13,7 +13,7 @@ use pyo3::{
 };
 use undercroft::{
     engine::{
-        self, Codec, Near, NearTier, OnError, Store,
+        self, Codec, Near, NearTier, Store,
         layers::{Layer, Shape},
         near::Limits,
     },
@@ -42,7 +42,6 @@ pub struct Tier {
     kind: Kind,
     name: Option<String>,
     max_ttl: Option<u64>,
-    on_error: OnError,
     serializer: Arc<Serializer>,
 }
 
@@ -98,22 +97,11 @@ impl Tier {
     fn named(&self, name: String) -> Self {
         Self { name: Some(name), ..self.clone() }
     }
-
-    /// Returns this tier with its failures raised instead of counted.
-    fn raising(&self) -> Self {
-        Self { on_error: OnError::Raise, ..self.clone() }
-    }
-
-    /// Whether this is memory.
-    #[getter]
-    fn is_memory(&self) -> bool {
-        matches!(self.kind, Kind::Near(_))
-    }
 }
 
 impl Tier {
     fn of(kind: Kind, serializer: Serializer) -> Self {
-        Self { kind, name: None, max_ttl: None, on_error: OnError::Miss, serializer: Arc::new(serializer) }
+        Self { kind, name: None, max_ttl: None, serializer: Arc::new(serializer) }
     }
 
     pub(crate) fn near(&self, at: usize) -> Option<NearTier> {
@@ -128,7 +116,7 @@ impl Tier {
             Kind::Near(near) => Arc::new(Memory::new(near.clone(), undercroft_native::env())),
             Kind::Far(store) => store.clone(),
         };
-        engine::Tier { max_ttl: self.max_ttl, on_error: self.on_error, ..engine::Tier::new(self.name_at(at), store, self.serializer.codec) }
+        engine::Tier { max_ttl: self.max_ttl, ..engine::Tier::new(self.name_at(at), store, self.serializer.codec) }
     }
 
     pub(crate) fn serializer(&self) -> &Arc<Serializer> {
