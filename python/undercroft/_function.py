@@ -61,35 +61,20 @@ def decorate(
     cache_if: Callable[[Any], bool] | None = None,
     version: str | int | None = None,
     old: str | None = None,
-    skip: list[str] | None = None,
     passing: bool = False,
     **policy: Any,
 ) -> Any:
     """Put a cache in front of a function, a method, a classmethod or a staticmethod."""
-    if isinstance(function, classmethod | staticmethod):
-        inner = decorate(
-            function.__func__,
-            key,
-            ttl=ttl,
-            store=store,
-            metrics=metrics,
-            kind=kind,
-            name=name,
-            cache_if=cache_if,
-            version=version,
-            old=old,
-            skip=skip,
-            passing=passing,
-            **policy,
-        )
-        return type(function)(inner)
+    around = type(function) if isinstance(function, classmethod | staticmethod) else None
+    if around is not None:
+        function = function.__func__
     if not callable(function):
         message = f"only functions can be cached, not `{type(function).__name__}`"
         raise TypeError(message)
     passing = passes(ttl) or passing
     given = resolve(store)
     core = as_cache(given)
-    ask = _native.Ask(_native.Policy(None if callable(ttl) else ttl, **policy), skip=skip or [])
+    ask = _native.Ask(_native.Policy(None if callable(ttl) else ttl, **policy))
     name = name or str(getattr(function, "__name__", "function"))
     watch = watch_with(metrics, name, kind)
     loads = Loads(function, core, ask, ttl=ttl, cache_if=cache_if, old=old, watch=watch)
@@ -109,7 +94,7 @@ def decorate(
     if watch is not None:
         watch.count(lambda: cached.near_hits)
     _attach(cached, given, core, loads, prefix, is_async=is_async, is_fixed="fixed" in keys, is_private=store is None)
-    return cached
+    return cached if around is None else around(cached)
 
 
 def resolve(store: Any) -> Any:

@@ -197,6 +197,7 @@ class LocalFileCache(Store):
         serializer: `"pickle"`, `"json"`, `"msgpack"`, `"raw"`, or an object with `dumps` and `loads`.
         compress: Whether values are compressed with gzip.
         compress_level: The gzip level, 1 to 9.
+        dedupe_writes: Accepted, and without effect here: a local write costs less than finding out it is not needed.
         prefix: Stands before every key; nothing outside it is seen.
         max_bytes: How many bytes the values may take; the least recently used go first. `None` for no limit.
         durable: Whether a value is synced to the disk before `set` returns. Without it a power failure may tear a
@@ -209,7 +210,7 @@ class LocalFileCache(Store):
         serializer: Any = "pickle",
         compress: bool = False,
         compress_level: int = 6,
-        dedupe_writes: bool = False,  # noqa: ARG004  # a local write costs less than finding out that it is not needed
+        dedupe_writes: bool = False,  # noqa: ARG004
         *,
         prefix: str = "",
         max_bytes: int | None = 1 << 30,

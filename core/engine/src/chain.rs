@@ -252,22 +252,18 @@ fn entry_of(object: &Object, tier: &Tier) -> Option<Entry> {
 }
 
 fn object_for(entry: &Entry, tier: &Tier, now: Millis) -> Result<Object> {
-    let life = entry.life.capped(tier.max_ttl, now);
-    if tier.can.live {
-        let (body, codec) = match (entry.value.object(), entry.value.encoded()) {
-            (Some(live), _) => (Body::Live(live.clone()), tier.codec),
-            (None, Some((codec, bytes))) => (Body::Bytes(bytes.clone()), codec),
-            (None, None) => return Err(Error::new(Code::Internal, "a value without an object and without bytes")),
-        };
-        return Ok(Object { meta: Meta { life, codec, compressed: false, size: entry.value.size(), version: None }, body });
-    }
-    let bytes = match entry.value.form(tier.codec) {
-        Some(form) => form.bytes.clone().map_err(|why| Error::new(Code::Unsupported, why))?,
-        None => {
-            let (codec, bytes) =
-                entry.value.encoded().ok_or_else(|| Error::new(Code::Unsupported, format!("no bytes under the codec `{}`", tier.codec.name())))?;
-            return Ok(Object { meta: Meta { life, codec, compressed: false, size: bytes.len() as u64, version: None }, body: Body::Bytes(bytes.clone()) });
+    let value = &entry.value;
+    let (body, codec, size) = match (value.object(), value.form(tier.codec), value.encoded()) {
+        (Some(live), ..) if tier.can.live => (Body::Live(live.clone()), tier.codec, value.size()),
+        (_, Some(form), _) => {
+            let bytes = form.bytes.clone().map_err(|why| Error::new(Code::Unsupported, why))?;
+            let size = bytes.len() as u64;
+            (Body::Bytes(bytes), tier.codec, size)
         }
+        // Bytes that came under another codec keep it: an object says itself how it is read.
+        (_, None, Some((codec, bytes))) => (Body::Bytes(bytes.clone()), codec, bytes.len() as u64),
+        (_, None, None) => return Err(Error::new(Code::Unsupported, format!("no bytes under the codec `{}`", tier.codec.name()))),
     };
-    Ok(Object { meta: Meta { life, codec: tier.codec, compressed: false, size: bytes.len() as u64, version: None }, body: Body::Bytes(bytes) })
+    let life = entry.life.capped(tier.max_ttl, now);
+    Ok(Object { meta: Meta { life, codec, compressed: false, size, version: None }, body })
 }

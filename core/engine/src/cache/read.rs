@@ -174,32 +174,33 @@ impl Cache {
     }
 
     /// Waits for another caller's flight.
-    async fn wait(&self, key: &Key, waiting: Waiting, ask: &Ask) -> Result<Outcome> {
+    async fn wait(&self, key: &Key, mut waiting: Waiting, ask: &Ask) -> Result<Outcome> {
         let policy = &ask.policy;
         let started = self.inner.env.clock.monotonic();
-        let mut waiting = waiting;
         let patience = [policy.lock_timeout, policy.hard_timeout].into_iter().flatten().min();
         // With something to serve instead, a caller waits no longer than the soft timeout.
         if let Some(soft) = policy.soft_timeout.filter(|soft| patience.is_none_or(|longest| *soft < longest)) {
             if let Some(settled) = self.settled(&mut waiting, Some(soft)).await {
                 return self.settle_waiter(key, settled, ask).await;
             }
-            if let Some(entry) = self.inner.flights.spare(key) {
-                self.inner.events.on(Kind::Rescue, key);
-                return Ok(Outcome::Stale(entry, None));
+            if let Some(spare) = self.rescue(key) {
+                return Ok(spare);
             }
         }
         let waited = self.inner.env.clock.monotonic().saturating_sub(started);
         if let Some(settled) = self.settled(&mut waiting, patience.map(|limit| limit.saturating_sub(waited))).await {
             return self.settle_waiter(key, settled, ask).await;
         }
-        match self.inner.flights.spare(key) {
-            Some(entry) => {
-                self.inner.events.on(Kind::Rescue, key);
-                Ok(Outcome::Stale(entry, None))
-            }
-            None => Err(Error::new(Code::Timeout, format!("another caller's load of `{key}` took longer than {} ms", patience.unwrap_or(0)))),
-        }
+        let too_long = || Error::new(Code::Timeout, format!("another caller's load of `{key}` took longer than {} ms", patience.unwrap_or(0)));
+        self.rescue(key).ok_or_else(too_long)
+    }
+
+    /// Returns what the flight of `key` could serve while its load goes on.
+    fn rescue(&self, key: &Key) -> Option<Outcome> {
+        let now = self.inner.env.clock.wall();
+        let spare = self.inner.flights.spare(key).filter(|spare| spare.life.is_servable(now))?;
+        self.inner.events.on(Kind::Rescue, key);
+        Some(Outcome::Stale(spare, None))
     }
 
     async fn settled(&self, waiting: &mut Waiting, limit: Option<Millis>) -> Option<Settled> {
