@@ -5,7 +5,7 @@ use std::sync::Arc;
 use undercroft_engine::{
     Cache, Chain, Env, Near, NearTier, Result, Store, Tier,
     layers::{Faults, Guard, Layer, Shape},
-    near::Limits,
+    near::{Limits, Remains},
 };
 use undercroft_stores::Memory;
 
@@ -22,10 +22,12 @@ pub const SCHEMES: &[&str] = &[
 ];
 
 /// How to open, beside the configuration.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Whether every far tier can be made to fail, for tests.
     pub faults: bool,
+    /// Where the near tier leaves what it removes, for a host that glances at it.
+    pub remains: Option<Arc<Remains>>,
 }
 
 /// An open cache, and what tests need beside it.
@@ -50,7 +52,7 @@ pub fn open(config: &Config, env: &Env, options: &Options) -> Result<Opened> {
     for (at, tier) in config.tiers.iter().enumerate() {
         let name: Arc<str> = tier.name.as_str().into();
         if at == 0 && tier.scheme == "memory" {
-            near = Some(NearTier { name, near: Arc::new(Near::new(limits(tier))), max_ttl: tier.max_ttl });
+            near = Some(NearTier { name, near: Arc::new(Near::with_remains(limits(tier), options.remains.clone())), max_ttl: tier.max_ttl });
             continue;
         }
         let mut store = open_store(tier, env).map_err(|error| error.at(&name))?;

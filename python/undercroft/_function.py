@@ -80,9 +80,10 @@ def decorate(
     loads = Loads(function, core, ask, ttl=ttl, cache_if=cache_if, old=old, watch=watch)
     keys, prefix = plan(function, key, method=is_method(function), version=version, old=old)
     is_async = inspect.iscoroutinefunction(function)
-    cached = _native.CachedFunction(
+    cached = _native.CachedFunction.make(
         function,
         core,
+        ask,
         keys,
         loads.call_async if is_async else loads.call,
         is_async=is_async,
@@ -92,7 +93,7 @@ def decorate(
     )
     functools.update_wrapper(cached, function)
     if watch is not None:
-        watch.count(lambda: cached.near_hits)
+        watch.count(lambda: sum(cached.near_hits))
     _attach(cached, given, core, loads, prefix, is_async=is_async, is_fixed="fixed" in keys, is_private=store is None)
     return cached if around is None else around(cached)
 
@@ -170,14 +171,15 @@ def _attach(
     cached.cache_info = cache_info
 
 
-def _info(counts: Counts, near_hits: int, core: _native.Cache) -> CacheInfo:
+def _info(counts: Counts, near_hits: tuple[int, int], core: _native.Cache) -> CacheInfo:
+    fresh, stale = near_hits
     usage = core.near_usage(measure=False)
     return CacheInfo(
-        hits=near_hits + counts.hits,
+        hits=fresh + counts.hits,
         misses=counts.misses,
         maxsize=usage[2] if usage else None,
         currsize=usage[0] if usage else None,
-        stale=counts.stale,
+        stale=stale + counts.stale,
         loads=counts.loads,
         errors=counts.errors,
         tiers=core.stats()["tiers"],

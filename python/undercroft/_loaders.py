@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import time
 import weakref
@@ -12,7 +13,7 @@ from typing import Any
 from ._flight import LOGGER
 from ._function import decorate, resolve
 from ._keys import Fixed
-from ._native import Found
+from ._native import Found, Reader
 from ._schedule import SCHEDULE, Job
 from .metrics import MetricsCollector, watch_with
 from .stores import InMemCache, as_cache, entry_async
@@ -182,7 +183,7 @@ def read_mirror(
     on_error: OnError | None,
     store: Any,
     metrics: MetricsCollector | None = None,
-) -> Callable[[], Any]:
+) -> Any:
     """Make a reader: a callable that reads a mirror of its own, filled from the store, or from the writer's."""
     source = None if store is None else as_cache(resolve(store))
     if interval is None:
@@ -226,7 +227,8 @@ def read_mirror(
         stale_if_error=_YEARS,
     )
 
-    known = weakref.ref(read)
+    reader = Reader.make(mirror, read)
+    known = weakref.ref(reader)
 
     def renew() -> None:
         if known() is None:
@@ -246,6 +248,7 @@ def read_mirror(
         SCHEDULE.add(job, interval)
         if run_immediately:
             renew()
-    read.store = read._cache = own  # type: ignore[attr-defined]
-    read._cache_key = key  # type: ignore[attr-defined]
-    return read
+    functools.update_wrapper(reader, read)
+    reader.store = reader._cache = own
+    reader._cache_key = key
+    return reader

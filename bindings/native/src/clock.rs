@@ -1,11 +1,11 @@
 //! The clocks of the system, and chance.
 
 use std::{
+    future::poll_fn,
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use rustix::time::{ClockId, clock_gettime};
 use undercroft::engine::{Clock, Random, env::BoxFuture, time::Millis};
 
 use crate::runtime;
@@ -13,8 +13,10 @@ use crate::runtime;
 #[derive(Debug)]
 pub(crate) struct SystemClock;
 
-fn read(clock: ClockId) -> Millis {
-    let time = clock_gettime(clock);
+fn read(clock: libc::clockid_t) -> Millis {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a `timespec` of our own. The call fails only for clocks that do not exist, and these do.
+    unsafe { libc::clock_gettime(clock, &raw mut time) };
     time.tv_sec as u64 * 1000 + time.tv_nsec as u64 / 1_000_000
 }
 
@@ -24,12 +26,12 @@ impl Clock for SystemClock {
     }
 
     fn monotonic(&self) -> Millis {
-        read(ClockId::Monotonic)
+        read(libc::CLOCK_MONOTONIC)
     }
 
     #[cfg(target_os = "linux")]
     fn coarse(&self) -> Millis {
-        read(ClockId::MonotonicCoarse)
+        read(libc::CLOCK_MONOTONIC_COARSE)
     }
 
     fn sleep(&self, millis: Millis) -> BoxFuture<()> {
@@ -69,8 +71,11 @@ impl Random for SystemRandom {
 pub(crate) struct TokioSpawn;
 
 impl undercroft::engine::Spawn for TokioSpawn {
-    fn spawn(&self, task: BoxFuture<()>) {
-        crate::bridge::run_detached(task);
+    fn spawn(&self, mut task: BoxFuture<()>) {
+        crate::bridge::run_detached(poll_fn(move |cx| {
+            let _gate = crate::gate::enter();
+            task.as_mut().poll(cx)
+        }));
     }
 
     fn block(&self, work: Box<dyn FnOnce() + Send>) {

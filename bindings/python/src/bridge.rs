@@ -2,21 +2,20 @@
 
 use std::future::Future;
 
-use parking_lot::Mutex;
-use pyo3::{
-    exceptions::PyStopIteration,
-    prelude::*,
-    sync::PyOnceLock,
-    types::{PyCFunction, PyTuple},
-};
+use pyo3::{prelude::*, sync::PyOnceLock, types::PyCFunction};
 use undercroft::engine::Error;
 use undercroft_native::{Ready, attempt, run_detached};
 
-use crate::errors::{exception, raise};
+use crate::{
+    done::Done,
+    errors::{exception, raise},
+    remains::release,
+};
 
 /// Blocks until `future` is ready, with the interpreter released.
 pub(crate) fn wait<T: Send, F: Future<Output = Result<T, Error>> + Send>(py: Python<'_>, future: F) -> PyResult<T> {
     let result = py.detach(|| undercroft_native::wait(future));
+    release(py);
     raise(py, result)
 }
 
@@ -29,8 +28,10 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T, Error>> + Send + 'static,
 {
-    let done = |result: PyResult<Py<PyAny>>| Done { result: Mutex::new(Some(result)) }.into_pyobject(py).map(|done| done.into_any().unbind());
-    let rest = match py.detach(|| attempt(future)) {
+    let done = |result: PyResult<Py<PyAny>>| Done::of(py, result);
+    let attempted = py.detach(|| attempt(future));
+    release(py);
+    let rest = match attempted {
         Ready::Now(answer) => return done(raise(py, answer).and_then(|answer| finish(py, answer))),
         Ready::Later(rest) => rest,
     };
@@ -43,6 +44,7 @@ where
         let answer = rest.await;
         // An interpreter that is shutting down waits for nothing any more.
         Python::try_attach(|py| {
+            release(py);
             let result = match answer {
                 Ok(answer) => finish(py, answer),
                 Err(error) => Err(exception(py, &error)),
@@ -87,63 +89,4 @@ fn settle(future: &Bound<'_, PyAny>, ok: bool, value: &Bound<'_, PyAny>) -> PyRe
         return Ok(());
     }
     future.call_method1(if ok { "set_result" } else { "set_exception" }, (value,)).map(|_| ())
-}
-
-/// An awaitable that is already complete. It has the methods of a coroutine, so that tasks accept it.
-#[pyclass(frozen, module = "undercroft._native")]
-pub struct Done {
-    result: Mutex<Option<PyResult<Py<PyAny>>>>,
-}
-
-impl Done {
-    pub(crate) fn of(value: Py<PyAny>) -> Self {
-        Self { result: Mutex::new(Some(Ok(value))) }
-    }
-
-    fn finish(&self, py: Python<'_>) -> PyErr {
-        match self.result.lock().take() {
-            // A tuple around it: an exception unpacks a bare tuple into several arguments.
-            Some(Ok(value)) => match PyTuple::new(py, [value]) {
-                Ok(arguments) => PyStopIteration::new_err(arguments.unbind()),
-                Err(error) => error,
-            },
-            Some(Err(error)) => error,
-            None => pyo3::exceptions::PyRuntimeError::new_err("cannot reuse already awaited coroutine"),
-        }
-    }
-}
-
-#[pymethods]
-impl Done {
-    fn __await__(slf: Py<Self>) -> Py<Self> {
-        slf
-    }
-
-    fn __iter__(slf: Py<Self>) -> Py<Self> {
-        slf
-    }
-
-    fn __next__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        Err(self.finish(py))
-    }
-
-    /// Ends at once with the value, as a coroutine that has nothing to wait for.
-    fn send(&self, py: Python<'_>, _value: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        Err(self.finish(py))
-    }
-
-    /// Raises what is thrown in.
-    #[pyo3(signature = (kind, value = None, _traceback = None))]
-    fn throw(&self, kind: &Bound<'_, PyAny>, value: Option<&Bound<'_, PyAny>>, _traceback: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
-        drop(self.result.lock().take());
-        Err(match value {
-            Some(value) => PyErr::from_value(value.clone()),
-            None => PyErr::from_value(kind.clone()),
-        })
-    }
-
-    /// Drops the value.
-    fn close(&self) {
-        drop(self.result.lock().take());
-    }
 }

@@ -129,7 +129,8 @@ pub(crate) fn decode_and_attach(py: Python<'_>, entry: &Entry, shared: &Shared, 
     let object = decode(py, &entry.value, shared)?;
     if entry.value.object().is_none() && shared.cache.chain().near().is_some() {
         let size = shared.size(object.bind(py));
-        shared.cache.attach(key, &entry.life, Value::live(object::live(object.bind(py)), size));
+        shared.cache.attach(key, &entry.life, &object::value(object.bind(py), size));
+        crate::remains::release(py);
     }
     Ok(object)
 }

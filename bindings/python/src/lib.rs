@@ -4,12 +4,15 @@ mod arguments;
 mod bridge;
 mod cache;
 mod codec;
+mod done;
 mod errors;
 mod found;
 mod function;
+mod glance;
 mod host_store;
 mod object;
 mod process;
+mod remains;
 mod testing;
 mod tier;
 
@@ -18,13 +21,15 @@ use pyo3::prelude::*;
 /// The native half of the `undercroft` package.
 #[pymodule(gil_used = false)]
 mod _native {
+    use pyo3::prelude::*;
+
     #[pymodule_export]
     use super::{
         arguments::{Ask, Policy},
-        bridge::Done,
         cache::Cache,
+        done::Done,
         found::{Found, Lease},
-        function::{BoundFunction, CachedFunction, check_template},
+        function::{BoundFunction, CachedFunction, Reader, check_template},
         process::{after_in_child, after_in_parent, before_fork, flush_all},
         testing::{Faults, ManualClock, forget_near, put_far, read_envelope},
         tier::{Tier, codec_dumps, codec_loads},
@@ -32,6 +37,12 @@ mod _native {
 
     #[pymodule_export]
     use super::contract;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::done::quicken(module.py());
+        Ok(())
+    }
 }
 
 /// Returns the contract of the core as JSON.

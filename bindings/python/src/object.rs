@@ -1,25 +1,94 @@
 //! Python objects as values of the core.
 
-use std::{any::Any, sync::Arc};
+use std::{
+    any::Any,
+    ptr::NonNull,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+};
 
 use pyo3::{
+    ffi,
     prelude::*,
     sync::PyOnceLock,
     types::{PyBytes, PyDict, PyFrozenSet, PyList, PySet, PyString, PyTuple},
 };
-use undercroft::engine::Live;
+use undercroft::engine::{
+    Live, Value,
+    near::{Glance, Held},
+    value::{Object, Raw},
+};
 
-/// A Python object that the core keeps without looking inside.
-pub(crate) struct PyLive(pub(crate) Py<PyAny>);
+/// A Python object on its way to memory. It has references to spare: taking one needs no word with the interpreter,
+/// which the thread that does so has let go of.
+struct PyLive {
+    object: Py<PyAny>,
+    spare: AtomicU8,
+}
+
+/// One for each tier of memory in most chains. Without one, memory keeps the whole `PyLive`.
+const SPARE: u8 = 2;
 
 /// Hands an object to the core.
 pub(crate) fn live(object: &Bound<'_, PyAny>) -> Live {
-    Arc::new(PyLive(object.clone().unbind()))
+    for _ in 0..SPARE {
+        std::mem::forget(object.clone());
+    }
+    Arc::new(PyLive { object: object.clone().unbind(), spare: AtomicU8::new(SPARE) })
+}
+
+impl Object for PyLive {
+    fn raw(&self) -> Option<Raw> {
+        self.spare.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).ok()?;
+        // SAFETY: objects are aligned, the reference is one that was to spare, and all of this process say `release`.
+        Some(unsafe { Raw::new(NonNull::new_unchecked(self.object.as_ptr().cast()), release) })
+    }
+}
+
+impl Drop for PyLive {
+    fn drop(&mut self) {
+        for _ in 0..*self.spare.get_mut() {
+            // SAFETY: a reference that nobody took.
+            unsafe { release(NonNull::new_unchecked(self.object.as_ptr().cast())) };
+        }
+    }
+}
+
+/// Gives a reference back; where the thread is not attached, PyO3 keeps it until one is.
+unsafe fn release(pointer: NonNull<()>) {
+    // SAFETY: the token is used for nothing but to name the reference, which the caller gives away.
+    drop(unsafe { Bound::from_owned_ptr(Python::assume_attached(), pointer.as_ptr().cast::<ffi::PyObject>()) }.unbind());
+}
+
+/// Makes a value of an object, without its bytes.
+pub(crate) fn value(object: &Bound<'_, PyAny>, size: u64) -> Value {
+    Value::live(live(object), size)
 }
 
 /// Returns the Python object that the core kept.
 pub(crate) fn of(py: Python<'_>, live: &Live) -> Option<Py<PyAny>> {
-    (&**live as &dyn Any).downcast_ref::<PyLive>().map(|live| live.0.clone_ref(py))
+    let any: &dyn Any = &**live;
+    if let Some(live) = any.downcast_ref::<PyLive>() {
+        return Some(live.object.clone_ref(py));
+    }
+    let held = any.downcast_ref::<Held>()?;
+    match held.raw() {
+        // SAFETY: every pointer that memory keeps in this process is to a Python object, and `held` keeps it alive.
+        Some(pointer) => Some(unsafe { Bound::from_borrowed_ptr(py, pointer.as_ptr().cast()) }.unbind()),
+        None => of(py, held.value().object()?),
+    }
+}
+
+/// Returns the object that a glance shows.
+#[inline]
+pub(crate) fn seen(py: Python<'_>, glance: &Glance<'_>) -> Option<Py<PyAny>> {
+    match glance.raw() {
+        // SAFETY: as above, and the glance is not over.
+        Some(pointer) => Some(unsafe { Bound::from_borrowed_ptr(py, pointer.as_ptr().cast()) }.unbind()),
+        None => of(py, glance.value()?.object()?),
+    }
 }
 
 /// Containers are looked into this deep, and this far; the rest is reckoned from the part that was seen.

@@ -10,7 +10,7 @@ use undercroft::engine::{
     time::{FOREVER, from_seconds},
 };
 
-use crate::{bridge::wait, cache::Cache, errors::raise};
+use crate::{bridge::wait, cache::Cache, errors::raise, remains};
 
 /// A clock that stands still until it is advanced.
 #[pyclass(frozen, module = "undercroft._native")]
@@ -80,8 +80,10 @@ impl Faults {
 
 /// Removes a key from the near tier alone, as eviction does.
 #[pyfunction]
-pub fn forget_near(cache: &Cache, key: &str) -> bool {
-    cache.shared.cache.chain().near().is_some_and(|tier| tier.near.remove(key))
+pub fn forget_near(py: Python<'_>, cache: &Cache, key: &str) -> bool {
+    let forgotten = cache.shared.cache.chain().near().is_some_and(|tier| tier.near.remove(key));
+    remains::release(py);
+    forgotten
 }
 
 /// Puts a value into one far tier alone, as another process may.

@@ -25,6 +25,7 @@ use crate::{
     codec::{self, Serializer},
     errors::raise,
     host_store::HostStore,
+    remains::remains,
 };
 
 static INSTANCES: AtomicU32 = AtomicU32::new(1);
@@ -54,7 +55,7 @@ impl Tier {
         if max_entries == 0 || max_bytes == Some(0) {
             return Err(PyValueError::new_err("`max_entries` and `max_bytes` must be at least 1"));
         }
-        Ok(Self::of(Kind::Near(Arc::new(Near::new(Limits { max_entries, max_bytes }))), Serializer { codec: Codec::RAW, custom: None }))
+        Ok(Self::of(Kind::Near(Arc::new(Near::with_remains(Limits { max_entries, max_bytes }, remains()))), Serializer { codec: Codec::RAW, custom: None }))
     }
 
     /// Makes a tier of a directory.

@@ -16,6 +16,7 @@ use crate::{
     entry::Entry,
     error::{Code, Error, Result},
     key::Key,
+    near::Held,
 };
 
 /// What became of the right that a lease gives; known also after the lease ended.
@@ -134,7 +135,7 @@ impl Flights {
     }
 
     fn lease(self: &Arc<Self>, key: &Key, slot: &Slot) -> Lease {
-        Lease { flights: self.clone(), key: key.clone(), id: slot.id, revoked: slot.revoked.clone(), spare: None, ended: false }
+        Lease { flights: self.clone(), key: key.clone(), id: slot.id, revoked: slot.revoked.clone(), spare: None, lent: None, ended: false }
     }
 
     /// Takes the lease on `key`, or a place in the queue for it.
@@ -238,7 +239,7 @@ impl Flights {
         };
         drop(spare);
         while let Some(waiter) = self.next_waiter(key, id) {
-            let lease = Lease { flights: self.clone(), key: key.clone(), id, revoked: revoked.clone(), spare: None, ended: false };
+            let lease = Lease { flights: self.clone(), key: key.clone(), id, revoked: revoked.clone(), spare: None, lent: None, ended: false };
             match waiter.send(Settled::Turn(lease)) {
                 Err(Settled::Turn(mut lease)) => lease.ended = true,
                 _ => return,
@@ -302,6 +303,8 @@ pub struct Lease {
     id: FlightId,
     revoked: Arc<Revocation>,
     spare: Option<Entry>,
+    /// The near copy that others are served while this lease is out.
+    lent: Option<Held>,
     ended: bool,
 }
 
@@ -339,6 +342,12 @@ impl Lease {
         self.spare = Some(entry);
     }
 
+    /// Has others served `held`, which is stale or due, without a question while the lease is out.
+    pub(crate) fn lend(&mut self, held: Held) {
+        held.lend(true);
+        self.lent = Some(held);
+    }
+
     /// Gives every waiter `entry` while the lease stays out.
     pub(crate) fn share(&self, entry: &Entry) {
         let waiters = match self.flights.slots.lock().get_mut(&self.key) {
@@ -368,6 +377,9 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        if let Some(held) = &self.lent {
+            held.lend(false);
+        }
         if !self.ended {
             self.flights.turn(&self.key, self.id);
         }

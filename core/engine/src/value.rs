@@ -1,11 +1,67 @@
 //! Values: the host's own object, its bytes, or both.
 
-use std::{any::Any, fmt, sync::Arc};
+use std::{
+    any::Any,
+    fmt,
+    ptr::NonNull,
+    sync::{Arc, OnceLock},
+};
 
 use bytes::Bytes;
 
 /// The host's own object. Only the host that made it looks inside.
-pub type Live = Arc<dyn Any + Send + Sync>;
+pub trait Object: Any + Send + Sync {
+    /// Gives away a reference of its own to the object, if it has one to give.
+    ///
+    /// That is all that memory keeps then: a pointer, without the `Arc` around it.
+    fn raw(&self) -> Option<Raw> {
+        None
+    }
+}
+
+/// The host's own object, shared.
+pub type Live = Arc<dyn Object>;
+
+/// One reference to an object of the host, as the host counts them.
+#[derive(Debug)]
+pub struct Raw(NonNull<()>);
+
+// SAFETY: `Raw::new` demands that the reference may be released by any thread.
+unsafe impl Send for Raw {}
+// SAFETY: nothing can be done with a shared one but to look at the pointer.
+unsafe impl Sync for Raw {}
+
+/// How references are released. A process has one host that gives pointers, so they need not carry it.
+static RELEASE: OnceLock<unsafe fn(NonNull<()>)> = OnceLock::new();
+
+impl Raw {
+    /// Wraps a reference that `release` gives back to the host.
+    ///
+    /// # Safety
+    /// The pointer is even, the caller gives away one reference, `release` may be called with it once, by any thread,
+    /// and everybody in this process passes the same `release`.
+    pub unsafe fn new(pointer: NonNull<()>, release: unsafe fn(NonNull<()>)) -> Self {
+        RELEASE.get_or_init(|| release);
+        Self(pointer)
+    }
+
+    pub(crate) fn into_pointer(self) -> NonNull<()> {
+        std::mem::ManuallyDrop::new(self).0
+    }
+
+    /// Takes back what [`Raw::into_pointer`] gave.
+    pub(crate) unsafe fn from_pointer(pointer: NonNull<()>) -> Self {
+        Self(pointer)
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        let release = RELEASE.get().expect("what is released was wrapped before");
+        // SAFETY: this is the reference that `Raw::new` was given.
+        unsafe { release(self.0) };
+    }
+}
 
 /// How a value became bytes.
 ///
@@ -93,15 +149,6 @@ impl Value {
     pub fn with_forms(mut self, forms: Vec<Form>) -> Self {
         self.forms = (!forms.is_empty()).then(|| forms.into());
         self
-    }
-
-    /// Returns this value without its bytes when it has the host's object: what memory keeps.
-    #[must_use]
-    pub fn for_memory(&self) -> Self {
-        match &self.live {
-            Some(live) => Self { live: Some(live.clone()), forms: None, size: self.size },
-            None => self.clone(),
-        }
     }
 
     /// Returns the host's own object.

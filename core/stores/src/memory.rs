@@ -23,11 +23,11 @@ impl Memory {
     }
 
     fn meta(&self, held: &Held) -> Meta {
-        let codec = held.value.encoded().map_or(Codec::RAW, |(codec, _)| codec);
-        Meta { life: held.life_now(&*self.env.clock), codec, compressed: false, size: held.value.size(), version: None }
+        let codec = held.value().encoded().map_or(Codec::RAW, |(codec, _)| codec);
+        Meta { life: held.life_now(&*self.env.clock), codec, compressed: false, size: held.size(), version: None }
     }
 
-    fn held(&self, key: &Key) -> Option<Arc<Held>> {
+    fn held(&self, key: &Key) -> Option<Held> {
         self.near.peek(key).filter(|held| held.is_servable(self.env.clock.monotonic()))
     }
 }
@@ -48,7 +48,8 @@ impl Store for Memory {
 
     async fn get(&self, key: &Key, _want: Want) -> Result<Option<Object>> {
         let Some(held) = self.held(key) else { return Ok(None) };
-        let body = match (held.value.object(), held.value.encoded()) {
+        let value = held.value();
+        let body = match (value.object(), value.encoded()) {
             (Some(live), _) => Body::Live(live.clone()),
             (None, Some((_, bytes))) => Body::Bytes(bytes.clone()),
             (None, None) => Body::Absent,
@@ -64,7 +65,7 @@ impl Store for Memory {
         };
         let entry = Entry { value, life: object.meta.life, tier: "memory".into() };
         let clock = &*self.env.clock;
-        let present = || mode != PutMode::Always && self.near.peek(key).is_some_and(|held| held.is_fresh(clock.monotonic()));
+        let present = |held: Option<&Held>| mode != PutMode::Always && held.is_some_and(|held| held.is_fresh(clock.monotonic()));
         let stored = self.near.put_unless(key, &entry, &Policy::default(), None, clock, present);
         Ok(if stored { Put::Stored } else { Put::Present })
     }
@@ -80,8 +81,8 @@ impl Store for Memory {
             .near
             .entries(prefix)
             .into_iter()
-            .filter(|(key, held)| held.is_servable(now) && after.is_none_or(|after| &**key > after))
-            .map(|(key, _)| key.as_ref().to_owned())
+            .filter(|held| held.is_servable(now) && after.is_none_or(|after| held.key() > after))
+            .map(|held| held.key().to_owned())
             .collect();
         keys.sort_unstable();
         let more = keys.len() > PAGE;

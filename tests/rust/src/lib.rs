@@ -79,7 +79,7 @@ impl Runner {
         let clock = Arc::new(ManualClock::default());
         let env = env(&clock);
         let config = Config::from_value(expand(cache, folder.path()), &|_| None).unwrap();
-        let opened = open(&config, &env, &Options { faults: true }).unwrap();
+        let opened = open(&config, &env, &Options { faults: true, remains: None }).unwrap();
         let faults = opened.faults.into_iter().map(|(name, faults)| (name.to_string(), faults)).collect();
         Self {
             cache: opened.cache,

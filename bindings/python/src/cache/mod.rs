@@ -12,14 +12,16 @@ use pyo3::{
 };
 use undercroft::{
     Config, Format, Options,
-    engine::{self, Chain, Codec, Form, Key, Value},
+    engine::{self, Chain, Clock, Codec, Form, Key, Near, Value},
 };
 
 use crate::{
     arguments::Policy,
     codec::{self, Serializer},
     errors::raise,
+    glance::Glances,
     object, process,
+    remains::remains,
     testing::{Faults, ManualClock},
     tier::Tier,
 };
@@ -27,6 +29,11 @@ use crate::{
 /// What the objects of one cache share.
 pub(crate) struct Shared {
     pub(crate) cache: engine::Cache,
+    /// Hits that no other counter saw, because they needed no more than a glance.
+    pub(crate) glances: Glances,
+    /// The near tier, if it can be glanced at, and the clock: again, a step nearer than in the cache.
+    pub(crate) near: Option<Arc<Near>>,
+    pub(crate) clock: Arc<dyn Clock>,
     serializers: Vec<Arc<Serializer>>,
     sized: bool,
 }
@@ -62,7 +69,7 @@ impl Shared {
             };
             forms.push(Form { codec, bytes });
         }
-        Ok(Value::live(object::live(object), self.size(object)).with_forms(forms))
+        Ok(object::value(object, self.size(object)).with_forms(forms))
     }
 }
 
@@ -82,7 +89,9 @@ impl Cache {
     fn from_opened(cache: engine::Cache, serializers: Vec<Arc<Serializer>>, tiers: Vec<Tier>, faults: Vec<(String, engine::layers::Faults)>) -> Self {
         process::register(&cache);
         let sized = cache.chain().near().is_some_and(|tier| tier.near.limits().max_bytes.is_some());
-        Self { shared: Arc::new(Shared { cache, serializers, sized }), tiers, faults }
+        let near = cache.chain().near().map(|tier| tier.near.clone()).filter(|near| near.can_glance());
+        let clock = cache.env().clock.clone();
+        Self { shared: Arc::new(Shared { cache, glances: Glances::default(), near, clock, serializers, sized }), tiers, faults }
     }
 
     fn cache(&self) -> engine::Cache {
@@ -128,7 +137,7 @@ impl Cache {
             Some(clock) => engine::Env { clock: Arc::new(clock.0.clone()), random: Arc::new(engine::manual::Middle), ..undercroft_native::env() },
             None => undercroft_native::env(),
         };
-        let opened = py.detach(|| undercroft::open(&config, &env, &Options { faults }));
+        let opened = py.detach(|| undercroft::open(&config, &env, &Options { faults, remains: remains() }));
         let opened = raise(py, opened)?;
         let faults = opened.faults.into_iter().map(|(name, faults)| (name.to_string(), faults)).collect();
         Ok(Self::from_opened(opened.cache, Vec::new(), Vec::new(), faults))

@@ -23,9 +23,9 @@ impl Cache {
             tier.near.bytes()
         } else {
             let size = |held: &engine::near::Held| {
-                held.value.object().and_then(|live| object::of(py, live)).map_or(held.value.size(), |object| object::size(object.bind(py)))
+                held.value().object().and_then(|live| object::of(py, live)).map_or(held.size(), |object| object::size(object.bind(py)))
             };
-            tier.near.entries("").iter().map(|(key, held)| key.len() as u64 + size(held)).sum()
+            tier.near.entries("").iter().map(|held| held.key().len() as u64 + size(held)).sum()
         };
         Some((tier.near.len(), bytes, limits.max_entries, limits.max_bytes))
     }
@@ -35,20 +35,28 @@ impl Cache {
     fn near_keys(&self, prefix: &str) -> Vec<String> {
         let now = self.shared.cache.env().clock.monotonic();
         let Some(tier) = self.shared.cache.chain().near() else { return Vec::new() };
-        tier.near.entries(prefix).into_iter().filter(|(_, held)| held.is_servable(now)).map(|(key, _)| key.to_string()).collect()
+        tier.near.entries(prefix).into_iter().filter(|held| held.is_servable(now)).map(|held| held.key().to_owned()).collect()
     }
 
     /// How often each kind of event happened, and how often each tier answered, failed and was written.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let stats = PyDict::new(py);
+        let glances = &self.shared.glances;
         for kind in Kind::ALL {
-            stats.set_item(kind.as_str(), self.shared.cache.events().count(*kind))?;
+            let glanced = match kind {
+                Kind::Hit => glances.fresh(),
+                Kind::Stale => glances.stale(),
+                _ => 0,
+            };
+            stats.set_item(kind.as_str(), self.shared.cache.events().count(*kind) + glanced)?;
         }
+        // What a glance found was in the near tier, which is the first.
+        let mut glanced = glances.fresh() + glances.stale();
         let tiers = PyDict::new(py);
         for (name, counts) in self.shared.cache.chain().counts() {
             let tier = PyDict::new(py);
             let read = |count: &std::sync::atomic::AtomicU64| count.load(std::sync::atomic::Ordering::Relaxed);
-            tier.set_item("hits", read(&counts.hits))?;
+            tier.set_item("hits", read(&counts.hits) + std::mem::take(&mut glanced))?;
             tier.set_item("errors", read(&counts.errors))?;
             tier.set_item("writes", read(&counts.writes))?;
             tiers.set_item(&**name, tier)?;

@@ -7,7 +7,7 @@ use super::Cache;
 use crate::{
     arguments::{Policy, seconds},
     bridge::{awaitable, wait},
-    found::{Found, decode, decode_and_attach},
+    found::{Found, decode_and_attach},
 };
 
 #[pymethods]
@@ -45,12 +45,10 @@ impl Cache {
     /// Returns the fresh value under a key, or `default`.
     #[pyo3(signature = (key, default = None))]
     fn get(&self, py: Python<'_>, key: &str, default: Option<Py<PyAny>>) -> PyResult<Py<PyAny>> {
-        let cache = &self.shared.cache;
-        if let Some(held) = cache.peek(key)
-            && held.value.object().is_some()
-        {
-            return decode(py, &held.value, &self.shared);
+        if let Some(value) = self.shared.glance(py, key.as_bytes(), 0, None) {
+            return Ok(value);
         }
+        let cache = &self.shared.cache;
         let key = super::key(py, key)?;
         // Only what is fresh: a stale copy does not hide a fresh one further back.
         let policy = engine::Policy { stale: Some(0), ..*cache.policy() };

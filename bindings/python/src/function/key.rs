@@ -1,12 +1,13 @@
 //! Keys of calls: fixed, from a template, from all arguments, or from a callable.
 
 use pyo3::{
+    ffi,
     prelude::*,
     types::{PyBytes, PyDict, PyString, PyTuple},
 };
 use undercroft::engine::key::Template;
 
-use super::template;
+use super::{quick::Call, template};
 use crate::errors::raise;
 
 /// Why a call has no key.
@@ -33,6 +34,10 @@ pub(crate) struct Parameters {
     positional: usize,
     /// How many of them can be given by position alone.
     positional_only: usize,
+    /// How many of the first ones take in all that have no default.
+    required: usize,
+    any_position: bool,
+    any_name: bool,
 }
 
 /// How the key of a call is made.
@@ -50,12 +55,12 @@ pub(crate) enum KeyPlan {
 /// Makes the keys of one function.
 pub(crate) struct Keys {
     pub(crate) plan: KeyPlan,
-    parameters: Parameters,
-    suffix: String,
+    pub(super) parameters: Parameters,
+    pub(super) suffix: String,
 }
 
 /// Longer keys made of all arguments end in a digest.
-const LONGEST: usize = 200;
+pub(super) const LONGEST: usize = 200;
 
 impl Keys {
     /// Reads a plan: `names`, `defaults` (missing ones absent), `positional`, `suffix`, and one of `fixed`, `template`,
@@ -66,11 +71,15 @@ impl Keys {
         let need = |name: &str| item(name)?.ok_or_else(|| pyo3::exceptions::PyKeyError::new_err(name.to_owned()));
         let texts: Vec<String> = need("names")?.extract()?;
         let defaults = need("defaults")?.cast_into::<PyDict>()?;
+        let defaults: Vec<Option<Py<PyAny>>> = texts.iter().map(|name| Ok(defaults.get_item(name)?.map(Bound::unbind))).collect::<PyResult<_>>()?;
         let parameters = Parameters {
             names: texts.iter().map(|name| PyString::intern(py, name).unbind()).collect(),
-            defaults: texts.iter().map(|name| Ok(defaults.get_item(name)?.map(Bound::unbind))).collect::<PyResult<_>>()?,
+            required: defaults.iter().rposition(Option::is_none).map_or(0, |last| last + 1),
+            defaults,
             positional: need("positional")?.extract()?,
             positional_only: need("positional_only")?.extract()?,
+            any_position: need("any_position")?.extract()?,
+            any_name: need("any_name")?.extract()?,
             texts,
         };
         let suffix: String = need("suffix")?.extract()?;
@@ -84,6 +93,17 @@ impl Keys {
             KeyPlan::All { prefix: need("prefix")?.extract()?, token: need("token")?.unbind() }
         };
         Ok(Self { plan, parameters, suffix })
+    }
+
+    /// Returns the key that every call has, if they all have the same.
+    pub(super) fn fixed(&self) -> Option<&str> {
+        if let KeyPlan::Fixed(key) = &self.plan { Some(key) } else { None }
+    }
+
+    /// Says whether the wrapped function could be called like this. A callable that makes keys sees for itself.
+    #[inline]
+    pub(super) fn fits(&self, call: &Call<'_>) -> bool {
+        matches!(self.plan, KeyPlan::Callable(_)) || self.parameters.fits(call)
     }
 
     /// Appends the key of a call to `key`. `method` is 1 where the first argument is the instance.
@@ -122,6 +142,54 @@ impl Keys {
 }
 
 impl Parameters {
+    pub(super) fn texts(&self) -> &[String] {
+        &self.texts
+    }
+
+    pub(super) fn position_of(&self, name: &str) -> Option<usize> {
+        self.texts.iter().position(|text| text == name)
+    }
+
+    #[inline]
+    fn fits(&self, call: &Call<'_>) -> bool {
+        let fits = call.args.len() <= self.positional || self.any_position;
+        fits && if call.names.is_empty() { call.args.len() >= self.required } else { self.fits_names(call) }
+    }
+
+    fn fits_names(&self, call: &Call<'_>) -> bool {
+        let given = call.args.len().min(self.positional);
+        let known = call.names.iter().all(|name| match self.index_of(*name) {
+            // Twice, or where it may be given by position alone.
+            Some(at) if at < given => false,
+            Some(at) if at < self.positional_only => self.any_name,
+            Some(_) => true,
+            None => self.any_name,
+        });
+        known && (given..self.required).all(|at| self.find(at, call).is_some())
+    }
+
+    #[inline]
+    fn index_of(&self, name: *mut ffi::PyObject) -> Option<usize> {
+        // Names in source code are interned, as ours are; names that were put together are compared.
+        let same = self.names.iter().position(|known| known.as_ptr() == name);
+        // SAFETY: names of keywords are `str`, and alive for as long as the call lasts.
+        same.or_else(|| self.names.iter().position(|known| unsafe { ffi::PyUnicode_Compare(known.as_ptr(), name) } == 0))
+    }
+
+    /// Returns the argument for a parameter, or its default, borrowed from the call or from here.
+    #[inline]
+    pub(super) fn find(&self, at: usize, call: &Call<'_>) -> Option<*mut ffi::PyObject> {
+        if at < call.args.len() && at < self.positional {
+            return Some(call.args[at]);
+        }
+        if at >= self.positional_only
+            && let Some(named) = call.names.iter().position(|name| self.index_of(*name) == Some(at))
+        {
+            return Some(call.values[named]);
+        }
+        self.defaults.get(at)?.as_ref().map(Py::as_ptr)
+    }
+
     /// Returns the n-th argument that is not the instance: by position, by its parameter's name, its default, or, where
     /// the function takes any keywords, the first of them.
     pub(super) fn position<'py>(

@@ -1,81 +1,115 @@
 //! The callable of a decorated function: one Rust object per function.
 //!
-//! A call builds the key, peeks the near tier and returns a fresh value: no runtime, no Python frame. Everything else
-//! goes to the slow path, which is Python's (`undercroft._flight`): it runs the loader.
+//! | file | idea |
+//! |---|---|
+//! | `call` | the call: a hit, or the way to the slow path, which is Python's (`undercroft._flight`) and runs the loader |
+//! | `quick` | the key of a plain call, on the stack |
+//! | `key`, `template` | the key of any call |
+//! | `bound`, `reader` | the other callables: a method, and a reader of one key |
 
 mod bound;
+mod call;
 mod key;
+mod quick;
+mod reader;
 mod template;
 
 use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+    Arc, Once,
+    atomic::{AtomicBool, Ordering},
 };
 
 use pyo3::{
-    PyTraverseError, PyVisit,
+    PyTraverseError, PyTypeInfo, PyVisit,
     exceptions::PyAttributeError,
+    ffi,
     prelude::*,
     types::{PyDict, PyString, PyTuple},
 };
 
 pub use bound::BoundFunction;
+pub use reader::Reader;
 pub use template::check_template;
+use undercroft::engine::time::Millis;
 
 use crate::{
-    bridge::Done,
+    arguments::Ask,
     cache::{Cache, Shared},
-    object,
+    glance::Glances,
 };
-use key::{KeyPlan, Keys};
+use key::Keys;
+use quick::Quick;
 
 /// A function with a cache in front of it.
 #[pyclass(frozen, dict, weakref, module = "undercroft._native")]
 pub struct CachedFunction {
+    vectorcall: ffi::vectorcallfunc,
     wrapped: Py<PyAny>,
     shared: Arc<Shared>,
     keys: Keys,
+    /// The key that every call has, if they all have the same, after its hash.
+    fixed: Option<(u64, String)>,
+    quick: Option<Quick>,
     slow: Py<PyAny>,
+    /// For how long after freshness stale values are taken.
+    window: Millis,
     is_async: bool,
     passes: bool,
     on_hit: Option<Py<PyAny>>,
-    hits: AtomicU64,
+    hits: Glances,
     is_method: AtomicBool,
 }
 
 #[pymethods]
 impl CachedFunction {
-    /// `plan` says how keys are made (see `undercroft._keys`); `slow(key, args, kwargs)` is called where the near tier
-    /// has no fresh value; with `passes` nothing is cached at all; `on_hit(key)` is told of hits.
-    #[new]
-    #[pyo3(signature = (wrapped, cache, plan, slow, *, is_async, is_method, passes = false, on_hit = None))]
+    /// Makes one. `plan` says how keys are made (see `undercroft._keys`); `slow(key, args, kwargs)` is called where the near
+    /// tier has nothing to return at once; with `passes` nothing is cached at all; `on_hit(key)` is told of hits.
+    #[staticmethod]
+    #[pyo3(signature = (wrapped, cache, ask, plan, slow, *, is_async, is_method, passes = false, on_hit = None))]
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
-    fn new(
+    fn make<'py>(
+        py: Python<'py>,
         wrapped: Py<PyAny>,
         cache: &Cache,
+        ask: &Ask,
         plan: &Bound<'_, PyDict>,
         slow: Py<PyAny>,
         is_async: bool,
         is_method: bool,
         passes: bool,
         on_hit: Option<Py<PyAny>>,
-    ) -> PyResult<Self> {
-        Ok(Self {
-            wrapped,
-            shared: cache.shared.clone(),
-            keys: Keys::new(plan)?,
-            slow,
-            is_async,
-            passes,
-            on_hit,
-            hits: AtomicU64::new(0),
-            is_method: AtomicBool::new(is_method),
-        })
+    ) -> PyResult<Bound<'py, Self>> {
+        static QUICKENED: Once = Once::new();
+        let keys = Keys::new(plan)?;
+        let made = Bound::new(
+            py,
+            Self {
+                vectorcall: call::as_vectorcall(call::call),
+                wrapped,
+                shared: cache.shared.clone(),
+                fixed: keys.fixed().map(|key| (cache.shared.near.as_ref().map_or(0, |near| near.hash(key.as_bytes())), key.to_owned())),
+                quick: Quick::of(&keys),
+                keys,
+                slow,
+                window: ask.0.policy.window(),
+                is_async,
+                passes,
+                on_hit,
+                hits: Glances::default(),
+                is_method: AtomicBool::new(is_method),
+            },
+        )?;
+        let offset = (&raw const made.get().vectorcall).addr() - made.as_ptr().addr();
+        // SAFETY: this is the first object of the type, and it shows where all of them keep the function. That the type
+        // is a descriptor of methods is true: `__get__` binds the first argument.
+        QUICKENED.call_once(|| unsafe { call::quicken(Self::type_object_raw(py), offset, ffi::Py_TPFLAGS_METHOD_DESCRIPTOR) });
+        Ok(made)
     }
 
+    /// What `function.__call__` is; a call goes through the slot of the type.
     #[pyo3(signature = (*args, **kwargs))]
-    fn __call__<'py>(&self, py: Python<'py>, args: &Bound<'py, PyTuple>, kwargs: Option<&Bound<'py, PyDict>>) -> PyResult<Bound<'py, PyAny>> {
-        self.call(py, args, kwargs)
+    fn __call__<'py>(slf: &Bound<'py, Self>, args: &Bound<'py, PyTuple>, kwargs: Option<&Bound<'py, PyDict>>) -> PyResult<Bound<'py, PyAny>> {
+        call::through_slot(slf.as_any(), args, kwargs)
     }
 
     /// Returns the key of a call.
@@ -84,16 +118,16 @@ impl CachedFunction {
         self.key(py, args, kwargs)
     }
 
-    /// How often the near tier answered.
+    /// How often the near tier answered by itself: `(fresh, stale)`.
     #[getter]
-    fn near_hits(&self) -> u64 {
-        self.hits.load(Ordering::Relaxed)
+    fn near_hits(&self) -> (u64, u64) {
+        (self.hits.fresh(), self.hits.stale())
     }
 
     fn __get__<'py>(slf: &Bound<'py, Self>, instance: Option<&Bound<'py, PyAny>>, _owner: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
         match instance.filter(|instance| !instance.is_none()) {
             None => Ok(slf.clone().into_any()),
-            Some(instance) => Ok(Bound::new(slf.py(), BoundFunction::new(slf.clone().unbind(), instance.clone().unbind()))?.into_any()),
+            Some(instance) => Ok(BoundFunction::make(slf.py(), slf.clone().unbind(), instance.clone().unbind())?.into_any()),
         }
     }
 
@@ -141,8 +175,7 @@ impl CachedFunction {
     }
 
     fn write_key(&self, py: Python<'_>, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>, key: &mut String) -> PyResult<()> {
-        let method = usize::from(self.is_method.load(Ordering::Relaxed));
-        match self.keys.write(py, method, args, kwargs, key) {
+        match self.keys.write(py, self.method(), args, kwargs, key) {
             Err(key::Unbound::Missing) => {
                 // The call itself says best what is missing.
                 self.wrapped.bind(py).call(args, kwargs)?;
@@ -153,36 +186,7 @@ impl CachedFunction {
         }
     }
 
-    pub(crate) fn call<'py>(&self, py: Python<'py>, args: &Bound<'py, PyTuple>, kwargs: Option<&Bound<'py, PyDict>>) -> PyResult<Bound<'py, PyAny>> {
-        if self.passes {
-            return self.wrapped.bind(py).call(args, kwargs);
-        }
-        let fixed = match &self.keys.plan {
-            KeyPlan::Fixed(key) => Some(key),
-            _ => None,
-        };
-        let mut made = String::new();
-        let key: &str = match fixed {
-            Some(key) => key,
-            None => {
-                made.reserve(48);
-                self.write_key(py, args, kwargs, &mut made)?;
-                &made
-            }
-        };
-        if let Some(held) = self.shared.cache.peek(key)
-            && let Some(value) = held.value.object().and_then(|live| object::of(py, live))
-        {
-            self.hits.fetch_add(1, Ordering::Relaxed);
-            if let Some(on_hit) = &self.on_hit {
-                on_hit.call1(py, (key,))?;
-            }
-            return if self.is_async { Ok(Bound::new(py, Done::of(value))?.into_any()) } else { Ok(value.into_bound(py)) };
-        }
-        let kwargs = match kwargs {
-            Some(kwargs) => kwargs.clone(),
-            None => PyDict::new(py),
-        };
-        self.slow.bind(py).call1((key, args, kwargs))
+    fn method(&self) -> usize {
+        usize::from(self.is_method.load(Ordering::Relaxed))
     }
 }

@@ -1,6 +1,7 @@
 //! Caches: a chain, the flights over it, and a default policy. This is what users hold.
 
 mod read;
+mod sweep;
 mod write;
 
 use std::sync::{
@@ -21,6 +22,7 @@ use crate::{
     store::StoreExt,
     time::Millis,
 };
+use sweep::Sweeps;
 
 /// What one call asks for beside its key.
 #[derive(Clone, Debug, Default)]
@@ -102,6 +104,7 @@ struct Inner {
     events: Events,
     loader: Arc<str>,
     closed: AtomicBool,
+    sweeps: Sweeps,
 }
 
 impl Cache {
@@ -111,7 +114,16 @@ impl Cache {
     /// `config_invalid` when the policy makes no sense.
     pub fn new(chain: Chain, policy: Policy, env: Env) -> Result<Self> {
         policy.check()?;
-        let inner = Inner { chain, flights: Arc::default(), policy, env, events: Events::default(), loader: "loader".into(), closed: AtomicBool::new(false) };
+        let inner = Inner {
+            chain,
+            flights: Arc::default(),
+            policy,
+            env,
+            events: Events::default(),
+            loader: "loader".into(),
+            closed: AtomicBool::new(false),
+            sweeps: Sweeps::default(),
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -153,7 +165,7 @@ impl Cache {
     /// Returns the near copy under `key` if it is fresh and nothing is due: the whole of a hit.
     ///
     /// Never waits, never touches a runtime, reads a coarse clock.
-    pub fn peek(&self, key: &str) -> Option<Arc<Held>> {
+    pub fn peek(&self, key: &str) -> Option<Held> {
         let tier = self.inner.chain.near()?;
         let held = tier.near.peek(key)?;
         if !held.is_plain(self.inner.env.clock.coarse()) || self.is_closed() {
@@ -194,24 +206,6 @@ impl Cache {
         if self.is_closed() { None } else { self.inner.flights.claim(key) }
     }
 
-    /// Removes what can never be served again from every tier, and says how many there were.
-    ///
-    /// # Errors
-    /// The first failure of a far tier, after all were asked.
-    pub async fn sweep(&self) -> Result<u64> {
-        self.check_open()?;
-        let (clock, chain) = (&self.inner.env.clock, &self.inner.chain);
-        let mut count = chain.near().map_or(0, |tier| tier.near.sweep(clock.monotonic()));
-        let mut failed = None;
-        for tier in chain.far() {
-            match tier.store.sweep(clock.wall()).await {
-                Ok(swept) => count += swept,
-                Err(error) => failed = failed.or(Some(error.at(&tier.name))),
-            }
-        }
-        failed.map_or(Ok(count), Err)
-    }
-
     /// Closes the cache and its far stores. Later calls fail with `closed`.
     ///
     /// # Errors
@@ -235,6 +229,7 @@ impl Cache {
     }
 
     /// Says whether the cache was closed.
+    #[inline]
     pub fn is_closed(&self) -> bool {
         self.inner.closed.load(Ordering::Relaxed)
     }
@@ -242,6 +237,7 @@ impl Cache {
     /// Makes the cache usable in the child of a fork, where the threads that flew its flights do not exist.
     pub fn after_fork(&self) {
         self.inner.flights.forget();
+        self.inner.sweeps.forget();
     }
 
     fn check_open(&self) -> Result<()> {

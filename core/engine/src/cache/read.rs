@@ -7,11 +7,13 @@ use crate::{
     event::Kind,
     flight::{Joined, Lease, Settled, Waiting},
     key::Key,
+    near::Held,
     time::{FOREVER, Millis},
 };
 
 /// What a look at the near tier says.
 struct Near {
+    held: Held,
     entry: Entry,
     state: State,
     refresh_is_due: bool,
@@ -124,6 +126,7 @@ impl Cache {
                     lease.settle(&near.entry);
                     return Ok(Outcome::Hit(self.served(&key, near.entry, State::Fresh), None));
                 }
+                lease.lend(near.held);
                 return Ok(self.shared(lease, near.entry, near.state));
             }
             Some(near) => spare = Some(near.entry),
@@ -162,14 +165,15 @@ impl Cache {
 
     fn outcome(&self, key: &Key, near: Near) -> Outcome {
         let wants_lease = near.state == State::Stale || near.refresh_is_due;
-        let lease = if wants_lease { self.claim_for(key, &near.entry) } else { None };
+        let lease = if wants_lease { self.claim_for(key, &near) } else { None };
         let entry = self.served(key, near.entry, near.state);
         if near.state == State::Fresh { Outcome::Hit(entry, lease) } else { Outcome::Stale(entry, lease) }
     }
 
-    fn claim_for(&self, key: &Key, spare: &Entry) -> Option<Lease> {
+    fn claim_for(&self, key: &Key, near: &Near) -> Option<Lease> {
         let mut lease = self.inner.flights.claim(key)?;
-        lease.set_spare(spare.clone());
+        lease.set_spare(near.entry.clone());
+        lease.lend(near.held.clone());
         Some(lease)
     }
 
@@ -243,8 +247,8 @@ impl Cache {
         if state != State::Spare {
             self.inner.chain.count_near_hit();
         }
-        let entry = Entry { value: held.value.clone(), life, tier: tier.name.clone() };
-        Some(Near { refresh_is_due: state == State::Fresh && !held.is_plain(now), entry, state })
+        let entry = Entry { value: held.value(), life, tier: tier.name.clone() };
+        Some(Near { refresh_is_due: state == State::Fresh && !held.is_plain(now), held, entry, state })
     }
 
     async fn look_far(&self, key: &Key, window: Millis, ask: &Ask) -> Result<Option<(Entry, State)>> {
@@ -257,6 +261,7 @@ impl Cache {
             let written = inner.chain.promote(key, &found, now, ask, &inner.events).await;
             let void =
                 near.zip(ticket).is_some_and(|(tier, ticket)| !tier.near.promote(key, &found.entry, &ask.policy, tier.max_ttl, &*inner.env.clock, ticket));
+            self.sweep_in_time();
             if void {
                 // A delete or a put overtook this read (law 7): take back what was copied, it may be older.
                 for index in written {

@@ -7,6 +7,7 @@ use crate::{
     event::{Event, Kind},
     flight::{Lease, Revocation},
     key::Key,
+    near::Held,
     policy::Policy,
     store::{Object, Put, PutMode, Want},
     time::Millis,
@@ -48,7 +49,7 @@ impl Cache {
         }
         let revoked = lease.revocation();
         let written = inner.chain.write(&key, &entry, now, ask, &inner.events).await;
-        let held = self.hold(&key, &entry, ask, || revoked.is_revoked());
+        let held = self.hold(&key, &entry, ask, |_| revoked.is_revoked());
         if !held {
             inner.events.on(Kind::Revoked, &key);
             self.mend(&key, &revoked, ask).await;
@@ -118,7 +119,7 @@ impl Cache {
         if inner.chain.far().is_empty() {
             // A load under way loses its right and the value is held in one step: it is the newer one.
             let mut ended = None;
-            self.hold(key, &entry, ask, || {
+            self.hold(key, &entry, ask, |_| {
                 ended = inner.flights.end(key, &entry);
                 false
             });
@@ -132,7 +133,7 @@ impl Cache {
         let lease = inner.flights.take_over(key, &entry);
         let revoked = lease.revocation();
         let written = inner.chain.write(key, &entry, inner.env.clock.wall(), ask, &inner.events).await;
-        if self.hold(key, &entry, ask, || revoked.is_revoked()) {
+        if self.hold(key, &entry, ask, |_| revoked.is_revoked()) {
             lease.settle(&entry);
         } else {
             self.mend(key, &revoked, ask).await;
@@ -167,15 +168,15 @@ impl Cache {
                 inner.chain.failed(index, kind, key, &error, &inner.events);
             }
         }
-        self.hold(key, &entry, &ask, || false);
+        self.hold(key, &entry, &ask, |_| false);
         inner.events.on(Kind::Put, key);
         Ok(true)
     }
 
     /// Gives the near copy under `key` the host's object that was decoded from `entry`'s bytes.
-    pub fn attach(&self, key: &Key, life: &Life, value: Value) {
+    pub fn attach(&self, key: &Key, life: &Life, value: &Value) {
         if let Some(tier) = self.inner.chain.near() {
-            tier.near.attach(key, life, value);
+            tier.near.attach(key, life, value, &*self.inner.env.clock);
         }
     }
 
@@ -198,7 +199,7 @@ impl Cache {
                 // A delete or a put overtook this: what was written again in the far tiers may be older.
                 return self.delete(key).await;
             }
-            tier.near.expire(key, inner.env.clock.monotonic());
+            tier.near.expire(key, &*inner.env.clock);
         }
         failed.map_or(Ok(()), Err)
     }
@@ -267,18 +268,22 @@ impl Cache {
     }
 
     /// Keeps a copy in the near tier unless the writer has lost its right. Returns whether it still had it.
-    fn hold(&self, key: &Key, entry: &Entry, ask: &Ask, revoked: impl FnOnce() -> bool) -> bool {
+    fn hold(&self, key: &Key, entry: &Entry, ask: &Ask, revoked: impl FnOnce(Option<&Held>) -> bool) -> bool {
         match self.inner.chain.near().filter(|tier| ask.writes(&tier.name)) {
-            Some(tier) => tier.near.put_unless(key, entry, &ask.policy, tier.max_ttl, &*self.inner.env.clock, revoked),
-            None => !revoked(),
+            Some(tier) => {
+                let held = tier.near.put_unless(key, entry, &ask.policy, tier.max_ttl, &*self.inner.env.clock, revoked);
+                self.sweep_in_time();
+                held
+            }
+            None => !revoked(None),
         }
     }
 
     fn hold_if_absent(&self, key: &Key, entry: &Entry, ask: &Ask) -> bool {
         let clock = &*self.inner.env.clock;
         let Some(tier) = self.inner.chain.near() else { return false };
-        let stored =
-            tier.near.put_unless(key, entry, &ask.policy, tier.max_ttl, clock, || tier.near.peek(key).is_some_and(|held| held.is_fresh(clock.monotonic())));
+        let stored = tier.near.put_unless(key, entry, &ask.policy, tier.max_ttl, clock, |held| held.is_some_and(|held| held.is_fresh(clock.monotonic())));
+        self.sweep_in_time();
         if stored {
             self.inner.events.on(Kind::Put, key);
         }

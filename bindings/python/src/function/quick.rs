@@ -1,0 +1,291 @@
+//! The text of a key, written from plain arguments to the stack.
+//!
+//! An entry is found by the text of its key, and by nothing else. So what finds it is written anew for each call, from
+//! the arguments where they lie, in a few nanoseconds for an integer or a short text; no string is made. The obvious
+//! alternative, an index from arguments to entries, would be a few nanoseconds faster, and a second structure that has to
+//! be kept in step with the first, holds on to arguments, and must itself decide which of them are the same: here `1`,
+//! `True`, `1.0` and `"1"` are told apart by the template because it is the template's text that is looked up.
+//!
+//! Only arguments whose text needs no code of the user's are written here: `str`, `int` up to 64 bits, `bytes`, `bool`
+//! and `None`, exactly these types. For all others the call goes the long way ([`super::key`]).
+
+use std::{mem::MaybeUninit, slice};
+
+use pyo3::ffi;
+use undercroft::engine::key::{Conversion, Part, Root, Template};
+
+use super::key::{KeyPlan, Keys, LONGEST};
+
+/// What a call was given, borrowed from the caller for as long as the call lasts.
+pub(super) struct Call<'a> {
+    /// By position.
+    pub(super) args: &'a [*mut ffi::PyObject],
+    /// By keyword: the names, and behind `args` the values.
+    pub(super) names: &'a [*mut ffi::PyObject],
+    pub(super) values: &'a [*mut ffi::PyObject],
+}
+
+impl<'a> Call<'a> {
+    /// Reads the arguments of a vectorcall.
+    ///
+    /// # Safety
+    /// They are as PEP 590 says, and alive for `'a`.
+    #[inline]
+    pub(super) unsafe fn new(args: *const *mut ffi::PyObject, count: usize, kwnames: *mut ffi::PyObject) -> Self {
+        // SAFETY: the caller's promise; the items of a tuple lie in a row.
+        unsafe {
+            if kwnames.is_null() {
+                return Self { args: items(args, count), names: &[], values: &[] };
+            }
+            let names = items((&raw const (*kwnames.cast::<ffi::PyTupleObject>()).ob_item).cast(), ffi::PyTuple_GET_SIZE(kwnames) as usize);
+            Self { args: items(args, count), names, values: items(args.add(count), names.len()) }
+        }
+    }
+}
+
+unsafe fn items<'a>(start: *const *mut ffi::PyObject, count: usize) -> &'a [*mut ffi::PyObject] {
+    // SAFETY: the caller's promise; without arguments there may be no pointer.
+    if count == 0 { &[] } else { unsafe { slice::from_raw_parts(start, count) } }
+}
+
+/// A key on the stack.
+pub(super) struct Text {
+    bytes: [MaybeUninit<u8>; LONGEST],
+    len: usize,
+}
+
+impl Text {
+    #[inline]
+    pub(super) fn new() -> Self {
+        Self { bytes: [const { MaybeUninit::uninit() }; LONGEST], len: 0 }
+    }
+
+    #[inline]
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        // SAFETY: the first `len` bytes were written by `push`.
+        unsafe { slice::from_raw_parts(self.bytes.as_ptr().cast(), self.len) }
+    }
+
+    /// Adds bytes, if there is room for them.
+    #[inline]
+    fn push(&mut self, text: &[u8]) -> Option<()> {
+        let room = self.bytes.get_mut(self.len..self.len + text.len())?;
+        // SAFETY: initialised bytes may be written where none are.
+        let text: &[MaybeUninit<u8>] = unsafe { slice::from_raw_parts(text.as_ptr().cast(), text.len()) };
+        // Most pieces are short: two moves of fixed length, which may overlap, instead of a call.
+        match text.len() {
+            8..=16 => ends::<8>(room, text),
+            4..8 => ends::<4>(room, text),
+            2..4 => ends::<2>(room, text),
+            _ => room.copy_from_slice(text),
+        }
+        self.len += text.len();
+        Some(())
+    }
+
+    #[inline]
+    fn push_literal(&mut self, literal: &Literal) -> Option<()> {
+        if literal.len > 16 {
+            return self.push(&literal.whole);
+        }
+        self.bytes.get_mut(self.len..self.len + 16)?.copy_from_slice(&literal.start.map(MaybeUninit::new));
+        self.len += literal.len;
+        Some(())
+    }
+
+    /// Adds a number.
+    #[inline]
+    fn push_number(&mut self, number: i64) -> Option<()> {
+        let Ok(number @ 0..100_000_000) = u64::try_from(number) else {
+            return self.push(itoa::Buffer::new().format(number).as_bytes());
+        };
+        let digits = digits(number);
+        let zeros = (digits.trailing_zeros() / 8).min(7);
+        let text = (digits | 0x3030_3030_3030_3030) >> (8 * zeros);
+        let room = self.bytes.get_mut(self.len..self.len + 8)?;
+        room.copy_from_slice(&text.to_le_bytes().map(MaybeUninit::new));
+        self.len += 8 - zeros as usize;
+        Some(())
+    }
+}
+
+/// Returns the eight decimal digits of a number below 100,000,000, the first one in the lowest byte.
+///
+/// All at once: first the two halves of four digits, then their halves, then the digits, side by side in one word.
+#[inline]
+fn digits(number: u64) -> u64 {
+    let halves = (number / 10_000) | ((number % 10_000) << 32);
+    let upper = ((halves * 10_486) >> 20) & 0x7f_0000_007f;
+    let pairs = upper | ((halves - 100 * upper) << 16);
+    let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
+    tens | ((pairs - 10 * tens) << 8)
+}
+
+/// Copies the first and the last `N` items.
+#[inline]
+fn ends<const N: usize>(room: &mut [MaybeUninit<u8>], text: &[MaybeUninit<u8>]) {
+    let last = text.len() - N;
+    room[..N].copy_from_slice(&text[..N]);
+    room[last..].copy_from_slice(&text[last..]);
+}
+
+/// How the key of a call is written.
+pub(super) struct Quick {
+    steps: Vec<Step>,
+}
+
+enum Step {
+    Literal(Literal),
+    /// The argument in this place behind the instance, whatever parameter it is for.
+    Position(usize),
+    /// The argument for this parameter.
+    Parameter(usize),
+    /// The same, as a literal of Python's.
+    Literally(usize),
+}
+
+impl Quick {
+    /// Reads how keys are made; `None` where every key needs the long way.
+    pub(super) fn of(keys: &Keys) -> Option<Self> {
+        let mut steps = match &keys.plan {
+            KeyPlan::Fixed(_) | KeyPlan::Callable(_) => return None,
+            KeyPlan::Template(template) => of_template(template, keys)?,
+            KeyPlan::All { prefix, .. } => of_all(prefix, keys),
+        };
+        steps.push(Step::literal(&keys.suffix));
+        steps.retain(|step| !matches!(step, Step::Literal(literal) if literal.len == 0));
+        Some(Self { steps })
+    }
+
+    /// Writes the key of a call that fits the signature; `None` where that needs the long way.
+    #[inline]
+    pub(super) fn write(&self, keys: &Keys, method: usize, call: &Call<'_>, text: &mut Text) -> Option<()> {
+        for step in &self.steps {
+            match step {
+                Step::Literal(literal) => text.push_literal(literal)?,
+                Step::Position(at) => match call.args.get(at + method) {
+                    Some(value) => write(*value, text)?,
+                    None => write(keys.parameters.find(at + method, call)?, text)?,
+                },
+                Step::Parameter(at) => write(keys.parameters.find(*at, call)?, text)?,
+                Step::Literally(at) => write_literally(keys.parameters.find(*at, call)?, text)?,
+            }
+        }
+        Some(())
+    }
+}
+
+/// A piece of a key that is the same in every call.
+struct Literal {
+    /// Its first bytes, in full width: copying a fixed number of them is one move.
+    start: [u8; 16],
+    len: usize,
+    whole: Box<[u8]>,
+}
+
+impl Step {
+    fn literal(text: &str) -> Self {
+        let mut start = [0; 16];
+        let len = text.len().min(16);
+        start[..len].copy_from_slice(&text.as_bytes()[..len]);
+        Step::Literal(Literal { start, len: text.len(), whole: text.as_bytes().into() })
+    }
+}
+
+fn of_template(template: &Template, keys: &Keys) -> Option<Vec<Step>> {
+    let step = |part: &Part| match part {
+        Part::Literal(text) => Some(Step::literal(text)),
+        Part::Placeholder { root, path, conversion: None | Some(Conversion::Str), spec } if path.is_empty() && spec.is_empty() => match root {
+            Root::Position(at) => Some(Step::Position(*at)),
+            Root::Name(name) => keys.parameters.position_of(name).map(Step::Parameter),
+        },
+        Part::Placeholder { .. } => None,
+    };
+    template.parts().iter().map(step).collect()
+}
+
+fn of_all(prefix: &str, keys: &Keys) -> Vec<Step> {
+    let mut steps = vec![Step::literal(&format!("{prefix}("))];
+    for (at, name) in keys.parameters.texts().iter().enumerate() {
+        let comma = if at == 0 { "" } else { "," };
+        steps.push(Step::literal(&format!("{comma}{name}=")));
+        steps.push(Step::Literally(at));
+    }
+    steps.push(Step::literal(")"));
+    steps
+}
+
+/// Writes what `format(value, "")` gives.
+#[inline]
+fn write(value: *mut ffi::PyObject, text: &mut Text) -> Option<()> {
+    // SAFETY: the value is an argument or a default, which the caller or the function keeps alive.
+    unsafe {
+        if ffi::PyUnicode_CheckExact(value) != 0 {
+            return text.push(utf8(value)?);
+        }
+    }
+    write_literally_but_text(value, text)
+}
+
+/// Writes what `repr(value)` gives.
+fn write_literally(value: *mut ffi::PyObject, text: &mut Text) -> Option<()> {
+    // SAFETY: as above.
+    unsafe {
+        if ffi::PyUnicode_CheckExact(value) != 0 {
+            return quote("'", utf8(value)?, text);
+        }
+    }
+    write_literally_but_text(value, text)
+}
+
+/// Writes a value whose text and literal are the same.
+#[inline]
+fn write_literally_but_text(value: *mut ffi::PyObject, text: &mut Text) -> Option<()> {
+    // SAFETY: as above; the exact types leave no code of the user's to run.
+    unsafe {
+        if ffi::PyLong_CheckExact(value) != 0 {
+            let mut overflow = 0;
+            let number = ffi::PyLong_AsLongLongAndOverflow(value, &raw mut overflow);
+            return if overflow == 0 { text.push_number(number) } else { None };
+        }
+        if value == ffi::Py_None() {
+            return text.push(b"None");
+        }
+        if value == ffi::Py_True() {
+            return text.push(b"True");
+        }
+        if value == ffi::Py_False() {
+            return text.push(b"False");
+        }
+        if ffi::PyBytes_CheckExact(value) != 0 {
+            let bytes = slice::from_raw_parts(ffi::PyBytes_AsString(value).cast::<u8>(), ffi::PyBytes_Size(value) as usize);
+            return quote("b'", bytes, text);
+        }
+    }
+    None
+}
+
+/// Writes a literal that needs no escapes, and no other quotes.
+fn quote(opening: &str, bytes: &[u8], text: &mut Text) -> Option<()> {
+    if !bytes.iter().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'\'' | b'\\')) {
+        return None;
+    }
+    text.push(opening.as_bytes())?;
+    text.push(bytes)?;
+    text.push(b"'")
+}
+
+/// Returns the text of an exact `str` as UTF-8; `None` for lone surrogates, which no key can have.
+#[inline]
+unsafe fn utf8<'a>(value: *mut ffi::PyObject) -> Option<&'a [u8]> {
+    let mut len = 0;
+    // SAFETY: the caller says that it is a `str`, and keeps it alive.
+    unsafe {
+        let start = ffi::PyUnicode_AsUTF8AndSize(value, &raw mut len);
+        if start.is_null() {
+            ffi::PyErr_Clear();
+            return None;
+        }
+        Some(slice::from_raw_parts(start.cast::<u8>(), len as usize))
+    }
+}

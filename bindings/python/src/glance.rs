@@ -1,0 +1,96 @@
+//! The hit: a glance at the near tier, without a lock, a wait or the runtime. What is not that simple asks the core.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use pyo3::prelude::*;
+use undercroft::engine::{near::Seen, time::Millis};
+
+use crate::{cache::Shared, object};
+
+/// A count that is kept by whoever holds the interpreter's lock: a load and a store, where there is such a lock.
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    #[inline]
+    pub(crate) fn add(&self, _py: Python<'_>) {
+        if cfg!(Py_GIL_DISABLED) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.0.store(self.0.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How often a glance was enough.
+#[derive(Debug, Default)]
+pub(crate) struct Glances {
+    fresh: Count,
+    stale: Count,
+}
+
+impl Glances {
+    #[inline]
+    pub(crate) fn add(&self, py: Python<'_>, seen: Seen) {
+        if seen == Seen::Stale { &self.stale } else { &self.fresh }.add(py);
+    }
+
+    /// Fresh values.
+    pub(crate) fn fresh(&self) -> u64 {
+        self.fresh.get()
+    }
+
+    /// Stale values, while another caller refreshed them.
+    pub(crate) fn stale(&self) -> u64 {
+        self.stale.get()
+    }
+}
+
+impl Shared {
+    /// Returns the value under a key, if a glance is enough for a reader who takes stale values for `window`, and counts
+    /// it here and in `hits`.
+    #[inline]
+    pub(crate) fn glance(&self, py: Python<'_>, key: &[u8], window: Millis, hits: Option<&Glances>) -> Option<Py<PyAny>> {
+        match &self.near {
+            Some(near) => self.glance_at(py, near.hash(key), key, window, hits),
+            None => self.peek(py, key, hits),
+        }
+    }
+
+    /// Like [`Shared::glance`], with the hash of the key.
+    #[inline]
+    pub(crate) fn glance_at(&self, py: Python<'_>, hash: u64, key: &[u8], window: Millis, hits: Option<&Glances>) -> Option<Py<PyAny>> {
+        let Some(near) = &self.near else { return self.peek(py, key, hits) };
+        // SAFETY: only who holds the interpreter's lock releases remains (see `remains`). This thread holds it and runs
+        // nothing of Python's before it has its own reference.
+        let glance = unsafe { near.glance(hash, key) }?;
+        let seen = glance.judge(self.clock.coarse(), window);
+        if seen == Seen::Unsure || self.cache.is_closed() {
+            return None;
+        }
+        let value = object::seen(py, &glance)?;
+        self.glances.add(py, seen);
+        if let Some(hits) = hits {
+            hits.add(py, seen);
+        }
+        Some(value)
+    }
+
+    /// The same where there is no lock of the interpreter to keep what is looked at: under the lock of a shard.
+    #[cold]
+    fn peek(&self, py: Python<'_>, key: &[u8], hits: Option<&Glances>) -> Option<Py<PyAny>> {
+        if cfg!(not(Py_GIL_DISABLED)) {
+            return None;
+        }
+        let held = self.cache.peek(std::str::from_utf8(key).ok()?)?;
+        let value = object::of(py, held.value().object()?)?;
+        if let Some(hits) = hits {
+            hits.add(py, Seen::Fresh);
+        }
+        Some(value)
+    }
+}
