@@ -183,7 +183,7 @@ def read_mirror(
     on_error: OnError | None,
     store: Any,
     metrics: MetricsCollector | None = None,
-) -> Any:
+) -> Reader:
     """Make a reader: a callable that reads a mirror of its own, filled from the store, or from the writer's."""
     source = None if store is None else as_cache(resolve(store))
     if interval is None:
@@ -249,6 +249,5 @@ def read_mirror(
         if run_immediately:
             renew()
     functools.update_wrapper(reader, read)
-    reader.store = reader._cache = own
-    reader._cache_key = key
+    vars(reader).update(store=own, _cache=own, _cache_key=key)
     return reader
