@@ -34,6 +34,11 @@ impl Clock for SystemClock {
         read(libc::CLOCK_MONOTONIC_COARSE)
     }
 
+    #[cfg(target_os = "linux")]
+    fn coarse_wall(&self) -> Millis {
+        read(libc::CLOCK_REALTIME_COARSE)
+    }
+
     fn sleep(&self, millis: Millis) -> BoxFuture<()> {
         Box::pin(async move {
             let timer = {

@@ -1,6 +1,10 @@
 //! Arguments: policies and questions as Python gives them.
 
-use pyo3::{exceptions::PyTypeError, prelude::*, types::PyBool};
+use pyo3::{
+    exceptions::PyTypeError,
+    prelude::*,
+    types::{PyBool, PyFloat},
+};
 use undercroft::engine::{self, time::Millis};
 
 use crate::errors::exception;
@@ -13,7 +17,11 @@ pub(crate) fn seconds(value: &Bound<'_, PyAny>, name: &str) -> PyResult<Option<M
     if value.is_none() {
         return Ok(None);
     }
-    let number = if value.is_instance_of::<PyBool>() { None } else { number_of(value) };
+    let number = match value.cast_exact::<PyFloat>() {
+        Ok(number) => Some(number.value()),
+        Err(_) if value.is_instance_of::<PyBool>() => None,
+        Err(_) => number_of(value),
+    };
     let Some(number) = number else {
         return Err(PyTypeError::new_err(format!("`{name}` must be a number of seconds, a timedelta or None, not `{}`", value.get_type().name()?)));
     };

@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use pyo3::prelude::*;
-use undercroft::engine::{near::Seen, time::Millis};
+use undercroft::engine::{Policy, near::Seen, time::Millis};
 
-use crate::{cache::Shared, object};
+use crate::{cache::Shared, errors::raise, object};
 
 /// A count that is kept by whoever holds the interpreter's lock: a load and a store, where there is such a lock.
 #[derive(Debug, Default)]
@@ -80,7 +80,20 @@ impl Shared {
         Some(value)
     }
 
-    /// The same where there is no lock of the interpreter to keep what is looked at: under the lock of a shard.
+    /// Puts a value into a cache that has memory alone, without letting go of the interpreter. Returns whether it could.
+    pub(crate) fn put_raw(&self, py: Python<'_>, key: &str, value: &Bound<'_, PyAny>, policy: &Policy) -> PyResult<bool> {
+        if self.near.is_none() {
+            return Ok(false);
+        }
+        let raw = || (object::raw(value), self.size(value));
+        // SAFETY: what is returned is dropped by this thread, which holds the interpreter's lock and is not glancing.
+        let put = unsafe { self.cache.put_raw(key, raw, policy) };
+        let (is_put, removed) = raise(py, put)?;
+        drop(removed);
+        Ok(is_put)
+    }
+
+    /// A hit where there is no lock of the interpreter to keep what is looked at: under the lock of a shard.
     #[cold]
     fn peek(&self, py: Python<'_>, key: &[u8], hits: Option<&Glances>) -> Option<Py<PyAny>> {
         if cfg!(not(Py_GIL_DISABLED)) {

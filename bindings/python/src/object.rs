@@ -56,6 +56,13 @@ impl Drop for PyLive {
     }
 }
 
+/// Hands a reference to an object to memory.
+pub(crate) fn raw(object: &Bound<'_, PyAny>) -> Raw {
+    let pointer = object.clone().into_ptr().cast::<()>();
+    // SAFETY: objects are aligned and not null, the reference is the clone's, and all of this process say `release`.
+    unsafe { Raw::new(NonNull::new_unchecked(pointer), release) }
+}
+
 /// Gives a reference back; where the thread is not attached, PyO3 keeps it until one is.
 unsafe fn release(pointer: NonNull<()>) {
     // SAFETY: the token is used for nothing but to name the reference, which the caller gives away.

@@ -27,6 +27,11 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
         self.monotonic()
     }
 
+    /// Returns [`Clock::wall`], read as cheaply, with the same lag as [`Clock::coarse`].
+    fn coarse_wall(&self) -> Millis {
+        self.wall()
+    }
+
     /// Completes after `millis`.
     fn sleep(&self, millis: Millis) -> BoxFuture<()>;
 }

@@ -50,7 +50,11 @@ impl Policy {
 
     /// Returns the life of a value that is made now, or `None` when it must not be stored.
     pub fn life(&self, env: &Env) -> Option<Life> {
-        let now = env.clock.wall();
+        self.life_from(env.clock.wall(), env)
+    }
+
+    /// Returns the life of a value that is made at `now`, on the wall clock.
+    pub(crate) fn life_from(&self, now: Millis, env: &Env) -> Option<Life> {
         let Some(ttl) = self.ttl.filter(|ttl| *ttl != FOREVER) else {
             return Some(Life::forever(now));
         };

@@ -67,8 +67,12 @@ impl Cache {
     /// Puts a value into every tier. `ttl` in seconds; `None` means for ever, zero stores nothing.
     #[pyo3(signature = (key, value, policy = None))]
     fn put(&self, py: Python<'_>, key: &str, value: &Bound<'_, PyAny>, policy: Option<Policy>) -> PyResult<()> {
+        let policy = policy.map_or(*self.shared.cache.policy(), |policy| policy.0);
+        if self.shared.put_raw(py, key, value, &policy)? {
+            return Ok(());
+        }
         let (cache, key, value) = (self.cache(), super::key(py, key)?, self.shared.value(value)?);
-        wait(py, async { cache.put(&key, value, policy.map(|policy| policy.0).as_ref()).await })
+        wait(py, async { cache.put(&key, value, Some(&policy)).await })
     }
 
     /// Like `put`, as an awaitable.
@@ -81,8 +85,11 @@ impl Cache {
     /// Puts a value for `ttl` seconds; zero, less and `None` mean for ever, as the storage protocol says.
     #[pyo3(signature = (key, value, ttl = None))]
     fn set(&self, py: Python<'_>, key: &str, value: &Bound<'_, PyAny>, ttl: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        let (cache, key, value) = (self.cache(), super::key(py, key)?, self.shared.value(value)?);
         let ask = storage_ask(ttl)?;
+        if self.shared.put_raw(py, key, value, &ask)? {
+            return Ok(());
+        }
+        let (cache, key, value) = (self.cache(), super::key(py, key)?, self.shared.value(value)?);
         wait(py, async { cache.put(&key, value, Some(&ask)).await })
     }
 

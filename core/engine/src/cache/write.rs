@@ -6,13 +6,16 @@ use crate::{
     error::{Code, Error, Result},
     event::{Event, Kind},
     flight::{Lease, Revocation},
-    key::Key,
-    near::Held,
+    key::{self, Key},
+    near::{Held, Removed, Term},
     policy::Policy,
     store::{Object, Put, PutMode, Want},
     time::Millis,
-    value::Value,
+    value::{Raw, Value},
 };
+
+/// Lives shorter than this, in milliseconds, are measured with exact clocks.
+const SHORT: Millis = 100;
 
 impl Cache {
     /// Puts the value a lease stands for, ends the flight, and gives the entry to all who wait.
@@ -106,6 +109,36 @@ impl Cache {
             return self.check_open();
         };
         self.put_with(key, value, life, &ask).await
+    }
+
+    /// Puts the host's object, of about `size` bytes, into a cache that has no tier but the near one. Returns whether that
+    /// was possible, and what had to go. Where the cache has other tiers, or a load is under way, [`Cache::put`] puts it.
+    ///
+    /// Waits for nothing, and reads clocks that may lag by a scheduler tick: an entry may end so much earlier.
+    ///
+    /// # Errors
+    /// As [`Cache::put`]; `key_invalid`.
+    ///
+    /// # Safety
+    /// Dropping what is returned is as releasing it ([`Remains::release`](crate::near::Remains::release)).
+    pub unsafe fn put_raw(&self, key: &str, raw: impl FnOnce() -> (Raw, u64), policy: &Policy) -> Result<(bool, Removed)> {
+        self.check_open()?;
+        let inner = &self.inner;
+        let Some(tier) = inner.chain.near().filter(|_| inner.chain.far().is_empty()) else { return Ok((false, Removed::default())) };
+        key::check(key)?;
+        let clock = &*inner.env.clock;
+        let is_short = policy.ttl.is_some_and(|ttl| ttl < SHORT);
+        let (wall, now) = if is_short { (clock.wall(), clock.monotonic()) } else { (clock.coarse_wall(), clock.coarse()) };
+        let Some(life) = policy.life_from(wall, &inner.env) else { return Ok((true, Removed::default())) };
+        let term = Term { life: life.capped(tier.max_ttl, wall), wall, now, refresh_at: policy.refresh_at(&life) };
+        // A load that begins after this look finds the value: it looks near once more when it has the lease.
+        // SAFETY: the caller's promise.
+        let (held, removed) = unsafe { tier.near.put_raw(key, raw(), term, || inner.flights.is_empty()) };
+        if held {
+            inner.events.on(Kind::Put, key);
+            self.sweep_in_time();
+        }
+        Ok((held, removed))
     }
 
     /// Puts `value` with deadlines that were decided elsewhere.

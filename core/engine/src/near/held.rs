@@ -59,17 +59,15 @@ unsafe impl Send for Held {}
 // SAFETY: as above.
 unsafe impl Sync for Held {}
 
-/// What an entry is made of.
-pub(super) struct Parts<'a> {
-    pub(super) key: &'a str,
-    pub(super) hash: u64,
-    pub(super) object: Kept,
-    pub(super) life: Life,
+/// How long an entry lives, and when it came.
+#[derive(Clone, Copy)]
+pub(crate) struct Term {
+    pub(crate) life: Life,
     /// When it came, on both clocks.
-    pub(super) wall: Millis,
-    pub(super) now: Millis,
+    pub(crate) wall: Millis,
+    pub(crate) now: Millis,
     /// When a refresh is due, on the wall clock.
-    pub(super) refresh_at: Millis,
+    pub(crate) refresh_at: Millis,
 }
 
 /// A value as memory keeps it.
@@ -92,8 +90,8 @@ impl Kept {
 }
 
 impl Held {
-    pub(super) fn new(parts: Parts<'_>) -> Self {
-        let Parts { key, hash, object, life, wall, now, refresh_at } = parts;
+    pub(super) fn new(key: &str, hash: u64, kept: Kept, term: Term) -> Self {
+        let Term { life, wall, now, refresh_at } = term;
         let offset = now as i64 - wall as i64;
         let due = refresh_at.min(life.fresh_until);
         let plain_until = match due {
@@ -106,7 +104,7 @@ impl Held {
             Some(short) => (0, short),
             None => (IS_LONG, (0, 0)),
         };
-        let (object, size) = match object {
+        let (object, size) = match kept {
             Kept::Raw(raw, size) => (raw.into_pointer().as_ptr(), size),
             Kept::Value(value) => (Box::into_raw(value).cast::<()>().map_addr(|address| address | BOXED), 0),
         };
@@ -422,8 +420,8 @@ mod tests {
     use super::*;
 
     fn held(life: Life, wall: Millis, now: Millis) -> Held {
-        let object = Kept::of(&Value::bytes(crate::value::Codec::RAW, "value"));
-        Held::new(Parts { key: "user:4217", hash: 7, object, life, wall, now, refresh_at: FOREVER })
+        let kept = Kept::of(&Value::bytes(crate::value::Codec::RAW, "value"));
+        Held::new("user:4217", 7, kept, Term { life, wall, now, refresh_at: FOREVER })
     }
 
     #[test]

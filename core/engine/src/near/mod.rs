@@ -30,7 +30,8 @@ use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 
 pub use held::Held;
-pub use remains::Remains;
+pub(crate) use held::Term;
+pub use remains::{Remains, Removed};
 
 use crate::{
     entry::{Entry, Life},
@@ -38,10 +39,9 @@ use crate::{
     key::Key,
     policy::Policy,
     time::{FOREVER, Millis},
-    value::Value,
+    value::{Raw, Value},
 };
-use held::{Kept, Node, Parts};
-use remains::Removed;
+use held::{Kept, Node};
 use shard::{Shard, Weigh};
 use table::Table;
 
@@ -212,13 +212,8 @@ impl Near {
     ) -> bool {
         let (wall, now) = (clock.wall(), clock.monotonic());
         let life = entry.life.capped(max_ttl, wall);
-        let parts = Parts { key, hash: self.hash(key.as_bytes()), object: Kept::of(&entry.value), life, wall, now, refresh_at: policy.refresh_at(&entry.life) };
-        self.insert(parts, admit)
-    }
-
-    fn insert(&self, parts: Parts<'_>, admit: impl FnOnce(&mut u64, Option<&Held>) -> bool) -> bool {
-        let (hash, now) = (parts.hash, parts.now);
-        let new = Held::new(parts);
+        let hash = self.hash(key.as_bytes());
+        let new = Held::new(key, hash, Kept::of(&entry.value), Term { life, wall, now, refresh_at: policy.refresh_at(&entry.life) });
         self.expect_end(new.gone_at());
         self.change(hash, |shard, table, removed| {
             // SAFETY: the lock is held, and what is in the table is alive.
@@ -242,6 +237,28 @@ impl Near {
         result
     }
 
+    /// Holds the host's object under `key`, which is a valid one, and voids every promotion of it that is under way;
+    /// unless `admit`, which is called with the key locked, says no. Returns whether it is held, and what had to go.
+    ///
+    /// # Safety
+    /// Dropping what is returned is as releasing it ([`Remains::release`]).
+    pub(crate) unsafe fn put_raw(&self, key: &str, (raw, size): (Raw, u64), term: Term, admit: impl FnOnce() -> bool) -> (bool, Removed) {
+        let hash = self.hash(key.as_bytes());
+        let new = Held::new(key, hash, Kept::Raw(raw, size), term);
+        self.expect_end(new.gone_at());
+        let mut removed = Removed::default();
+        let part = self.part(hash);
+        let mut shard = part.shard.lock();
+        *shard.generation(hash) += 1;
+        if !admit() {
+            removed.add(new);
+            return (false, removed);
+        }
+        // SAFETY: the lock is held.
+        unsafe { shard.insert(&part.table, hash, new, term.now, &mut removed) };
+        (true, removed)
+    }
+
     fn lay_aside(&self, removed: Removed) {
         match &self.remains {
             Some(remains) => remains.take(removed),
@@ -250,43 +267,33 @@ impl Near {
     }
 
     /// Puts an entry in the place of that under `key`, if `change` makes one of it.
-    fn rewrite<'a>(&self, key: &'a str, change: impl FnOnce(&Held, &mut u64) -> Option<Parts<'a>>) {
+    fn rewrite(&self, key: &str, now: Millis, change: impl FnOnce(&Held, &mut u64) -> Option<(Kept, Term)>) {
         let hash = self.hash(key.as_bytes());
         self.change(hash, |shard, table, removed| {
             // SAFETY: the lock is held, and what is in the table is alive.
             let Some(known) = unsafe { table.find(hash, key.as_bytes()) }.map(shard::borrowed) else { return };
             // Looked at under the lock: what is deleted meanwhile stays deleted.
-            let Some(parts) = change(&known, shard.generation(hash)) else { return };
-            let now = parts.now;
+            let Some((kept, term)) = change(&known, shard.generation(hash)) else { return };
             // SAFETY: the lock is held.
-            unsafe { shard.insert(table, hash, Held::new(parts), now, removed) };
+            unsafe { shard.insert(table, hash, Held::new(key, hash, kept, term), now, removed) };
         });
     }
 
     /// Gives the copy under `key` the host's object, decoded from the bytes it was promoted with.
     pub fn attach(&self, key: &Key, life: &Life, value: &Value, clock: &dyn Clock) {
         let (wall, now) = (clock.wall(), clock.monotonic());
-        self.rewrite(key, |held, _| {
+        self.rewrite(key, now, |held, _| {
             let same = held.life().created_at == life.created_at && !held.has_object();
-            same.then(|| Parts {
-                key,
-                hash: self.hash(key.as_bytes()),
-                object: Kept::of(value),
-                life: held.life_on(wall, now),
-                wall,
-                now,
-                refresh_at: held.refresh_on(wall, now),
-            })
+            same.then(|| (Kept::of(value), Term { life: held.life_on(wall, now), wall, now, refresh_at: held.refresh_on(wall, now) }))
         });
     }
 
     /// Marks the copy under `key` as stale; it is served until it ends.
     pub fn expire(&self, key: &Key, clock: &dyn Clock) {
         let (wall, now) = (clock.wall(), clock.monotonic());
-        self.rewrite(key, |held, generation| {
+        self.rewrite(key, now, |held, generation| {
             *generation += 1;
-            let life = held.life_on(wall, now).expired();
-            Some(Parts { key, hash: self.hash(key.as_bytes()), object: Kept::of(&held.value()), life, wall, now, refresh_at: 0 })
+            Some((Kept::of(&held.value()), Term { life: held.life_on(wall, now).expired(), wall, now, refresh_at: 0 }))
         });
     }
 

@@ -16,9 +16,10 @@ use parking_lot::Mutex;
 
 use super::{held::Held, table::Buckets};
 
-/// What one change took out.
+/// What one change took out. Whoever gets it decides when it is dropped.
 #[derive(Default)]
-pub(super) struct Removed {
+#[must_use = "dropping it may run the host's code"]
+pub struct Removed {
     /// Most changes take out one entry.
     first: Option<Held>,
     rest: Vec<Held>,
@@ -95,6 +96,12 @@ impl Remains {
         if let Some(ask) = self.ask.as_ref().filter(|_| self.is_waiting()) {
             ask();
         }
+    }
+}
+
+impl fmt::Debug for Removed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Removed").field("is_empty", &self.is_empty()).finish_non_exhaustive()
     }
 }
 
