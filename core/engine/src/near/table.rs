@@ -27,6 +27,15 @@ const ADDRESS: usize = (1 << 48) - 1;
 #[cfg(not(target_pointer_width = "64"))]
 const ADDRESS: usize = usize::MAX;
 
+/// Tables of fewer buckets than this are at most two fifths full, so that mostly the first look is the right one: there, a
+/// processor that guessed wrong loses more time than memory counts.
+const ROOMY: usize = 1 << 16;
+
+/// Returns how many of so many buckets may be used.
+fn most_used(len: usize) -> usize {
+    if len < ROOMY { len / 5 * 2 } else { len / 5 * 4 }
+}
+
 #[inline]
 fn tag(hash: u64) -> usize {
     hash as usize & !ADDRESS
@@ -100,7 +109,7 @@ impl Buckets {
 
 impl Table {
     pub(super) fn new() -> Self {
-        Self { current: AtomicPtr::new(Box::into_raw(Buckets::new(8))) }
+        Self { current: AtomicPtr::new(Box::into_raw(Buckets::new(10))) }
     }
 
     /// Finds an entry.
@@ -132,11 +141,11 @@ impl Table {
         let buckets = unsafe { self.buckets() };
         let tagged = node.as_ptr().map_addr(|address| address | tag(hash));
         let len = buckets.slots.len();
-        if (buckets.used + 1) * 5 <= len * 4 {
+        if buckets.used + 1 <= most_used(len) {
             buckets.place(tagged);
             return None;
         }
-        let mut larger = Buckets::new(len + len / 2);
+        let mut larger = Buckets::new(if len < ROOMY { len * 4 } else { len + len / 2 });
         for slot in &*buckets.slots {
             let known = slot.load(Ordering::Relaxed);
             if !known.is_null() {
