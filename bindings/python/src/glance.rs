@@ -62,7 +62,7 @@ impl Shared {
     }
 
     /// Like [`Shared::glance`], with the hash of the key.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn glance_at(&self, py: Python<'_>, hash: u64, key: &[u8], window: Millis, hits: Option<&Glances>) -> Option<Py<PyAny>> {
         let Some(near) = &self.near else { return self.peek(py, key, hits) };
         // SAFETY: only who holds the interpreter's lock releases remains (see `remains`). This thread holds it and runs

@@ -100,6 +100,31 @@ pub(super) unsafe extern "C-unwind" fn call(
     }
 }
 
+/// Calls a cached function that has no parameters, one key, and nobody to tell of hits: what is left is the glance.
+///
+/// # Safety
+/// As [`call`].
+pub(super) unsafe extern "C-unwind" fn call_fixed(
+    callable: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    nargsf: usize,
+    kwnames: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let py = Python::assume_attached();
+        let function = Bound::ref_from_ptr(py, &callable).cast_unchecked::<CachedFunction>().get();
+        if ffi::PyVectorcall_NARGS(nargsf) == 0
+            && kwnames.is_null()
+            && let Some((hash, key)) = &function.fixed
+            && let Some(value) = function.shared.glance_at(py, *hash, key.as_bytes(), function.window, Some(&function.hits))
+        {
+            return value.into_ptr();
+        }
+        call(callable, args, nargsf, kwnames)
+    }
+}
+
 /// Returns the result of a call that a glance can answer; null with an exception set when telling of the hit failed.
 #[inline]
 pub(super) fn hit(py: Python<'_>, function: &CachedFunction, call: &Call<'_>) -> Option<*mut ffi::PyObject> {

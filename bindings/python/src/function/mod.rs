@@ -81,10 +81,11 @@ impl CachedFunction {
     ) -> PyResult<Bound<'py, Self>> {
         static QUICKENED: Once = Once::new();
         let keys = Keys::new(plan)?;
+        let is_bare = keys.fixed().is_some() && keys.parameters.texts().is_empty() && !is_async && !passes && on_hit.is_none();
         let made = Bound::new(
             py,
             Self {
-                vectorcall: call::as_vectorcall(call::call),
+                vectorcall: call::as_vectorcall(if is_bare { call::call_fixed } else { call::call }),
                 wrapped,
                 shared: cache.shared.clone(),
                 fixed: keys.fixed().map(|key| (cache.shared.near.as_ref().map_or(0, |near| near.hash(key.as_bytes())), key.to_owned())),

@@ -40,8 +40,8 @@ impl Queue {
             self.close_holes();
         }
         if self.slots.len() == self.slots.capacity() {
-            // By an eighth: twice as large would be a waste with a million entries.
-            self.slots.reserve_exact(self.slots.len() / 8 + 4);
+            // By little: twice as large would be a waste with a million entries.
+            self.slots.reserve_exact(self.slots.len() / 16 + 4);
         }
         held.set_place(self.place(self.slots.len()));
         self.slots.push_back(Some(held));

@@ -87,6 +87,8 @@ impl Shard {
                 unsafe { self.evict(table, now, removed) };
             }
             let pointer = new.pointer();
+            // Every entry weighs at least the floor.
+            let most = usize::try_from(self.capacity / self.weigh.floor).unwrap_or(usize::MAX);
             if self.ghosts.take(new.hash()) {
                 self.warm(new, weight);
             } else if self.ghosts.is_empty() && self.hot.weight + weight <= self.hot_capacity() {
@@ -95,7 +97,7 @@ impl Shard {
                 self.cold.push(new, weight);
             }
             // SAFETY: as above; the queue keeps the node alive.
-            removed.table(unsafe { table.insert(hash, pointer) });
+            removed.table(unsafe { table.insert(hash, pointer, most) });
         }
         while self.weight() > self.capacity {
             // SAFETY: as above.

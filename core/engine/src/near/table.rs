@@ -36,6 +36,15 @@ fn most_used(len: usize) -> usize {
     if len < ROOMY { len / 5 * 2 } else { len / 5 * 4 }
 }
 
+/// Returns how many buckets come after so many, in a table that will never hold more than `most` entries.
+fn grown(len: usize, most: usize) -> usize {
+    if len * 4 < ROOMY {
+        return len * 4;
+    }
+    let enough = (most / 4 + 2).saturating_mul(5);
+    (len + len / 2).min(enough).max(ROOMY).max(len + 1)
+}
+
 #[inline]
 fn tag(hash: u64) -> usize {
     hash as usize & !ADDRESS
@@ -132,11 +141,12 @@ impl Table {
         unsafe { &mut *self.current.load(Ordering::Relaxed) }
     }
 
-    /// Adds an entry whose key is not there, and returns the buckets that became too small, if they did.
+    /// Adds an entry whose key is not there, and returns the buckets that became too small, if they did. The table will
+    /// never hold more than `most` entries.
     ///
     /// # Safety
     /// The caller holds the shard's lock, and keeps the node alive until it is removed and nobody can be looking.
-    pub(super) unsafe fn insert(&self, hash: u64, node: NonNull<Node>) -> Option<Box<Buckets>> {
+    pub(super) unsafe fn insert(&self, hash: u64, node: NonNull<Node>, most: usize) -> Option<Box<Buckets>> {
         // SAFETY: the lock is held.
         let buckets = unsafe { self.buckets() };
         let tagged = node.as_ptr().map_addr(|address| address | tag(hash));
@@ -145,7 +155,7 @@ impl Table {
             buckets.place(tagged);
             return None;
         }
-        let mut larger = Buckets::new(if len < ROOMY { len * 4 } else { len + len / 2 });
+        let mut larger = Buckets::new(grown(len, most));
         for slot in &*buckets.slots {
             let known = slot.load(Ordering::Relaxed);
             if !known.is_null() {
