@@ -1,4 +1,4 @@
-"""Runs the benches: `python -m bench [--peers-only] [hit stampede ratio disk]`.
+"""Runs the benches: `python -m bench [--peers-only] [hit ways raw weight stampede ratio disk]`.
 
 A bar that falls short is a finding, not a failure: the exit code is 0. It is 1 when a bench crashed.
 """
@@ -12,12 +12,15 @@ import time
 import traceback
 from collections.abc import Callable
 
-from . import disk, hit, ratio, results, stampede
+from . import disk, hit, ratio, raw, results, stampede, ways, weight
 from .contender import UNDERCROFT, Scope, is_installed
 from .report import Section, render
 
 BENCHES: dict[str, Callable[[Scope], Section]] = {
     "hit": hit.run,
+    "ways": ways.run,
+    "raw": raw.run,
+    "weight": weight.run,
     "stampede": stampede.run,
     "ratio": ratio.run,
     "disk": disk.run,

@@ -38,6 +38,8 @@ class Decorator:
     package: str
     decorate: Callable[[str, Function], Function]
     serves: Serves = Serves.BOTH
+    binds: bool = True
+    """Whether what it returns becomes a method in a class."""
 
 
 OURS = Decorator(
@@ -65,6 +67,7 @@ WARP_CACHE = Decorator(
     "warp_cache",
     "warp_cache",
     lambda _, function: import_module("warp_cache").cache(max_size=SIZE, ttl=TTL)(function),
+    binds=False,
 )
 THEINE = Decorator(
     "theine",

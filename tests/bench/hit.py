@@ -15,10 +15,12 @@ from .report import Bar, Section, Table
 
 CALLS = 20_000
 ROUNDS = 25
-LIMIT = 8
 ONE_KEY: Sequence[int] = (4_217,) * CALLS
-HUNDRED_KEYS: Sequence[int] = tuple(4_200 + call % 100 for call in range(CALLS))
+ONE_TEXT: Sequence[str] = ("4217-b",) * CALLS
+THOUSAND_KEYS: Sequence[int] = tuple(4_200 + call % 1_000 for call in range(CALLS))
 PLAIN_ASYNC = "plain async function"
+OF_PEERS = 0.6
+OF_PLAIN_ASYNC = 1.8
 
 
 def config() -> tuple[str, int]:
@@ -31,7 +33,7 @@ def user(user_id: int) -> tuple[str, int]:
     return ("user", user_id)
 
 
-def user_in(user_id: int, region: str) -> tuple[str, int]:
+def user_in(user_id: int, region: str = loops.REGION) -> tuple[str, int]:
     """Loads by two arguments."""
     return (region, user_id)
 
@@ -41,43 +43,85 @@ async def user_later(user_id: int) -> tuple[str, int]:
     return ("user", user_id)
 
 
+def as_method(decorate: Callable[[Any], Any]) -> Any:
+    """Returns an object whose method `load` is decorated."""
+
+    def load(self: object, user_id: int) -> tuple[str, int]:  # noqa: ARG001  (methods have it)
+        return ("user", user_id)
+
+    load.__qualname__ = "Users.load"
+    return type("Users", (), {"load": decorate(load)})()
+
+
 @dataclass(frozen=True)
 class Shape:
-    """One way of calling a decorated function."""
+    """One way of calling a decorated function; `limit` is what it may cost of `functools.lru_cache`'s."""
 
     title: str
     template: str
     function: Callable[..., Any]
     loop: Callable[..., None]
-    users: Sequence[int] = ONE_KEY
+    arguments: Sequence[object] = ONE_KEY
+    limit: float | None = None
 
 
-THE_BAR = Shape('one positional argument, "user:{}"', "user:{}", user, loops.one_positional)
 SHAPES = (
-    THE_BAR,
-    Shape("the same, 100 keys in turn", "user:{}", user, loops.one_positional, HUNDRED_KEYS),
-    Shape('static key, "config"', "config", config, loops.without_arguments),
-    Shape('two positional arguments, "user:{}:{}"', "user:{}:{}", user_in, loops.two_positional),
-    Shape('keywords, "user:{user_id}:{region}"', "user:{user_id}:{region}", user_in, loops.two_keywords),
+    Shape("int argument", "user:{}", user, loops.one_positional, limit=1.2),
+    Shape("str argument", "user:{}", user, loops.one_positional, ONE_TEXT, limit=1.2),
+    Shape("int argument, 1,000 keys in turn", "user:{}", user, loops.one_positional, THOUSAND_KEYS),
+    Shape("static key", "config", config, loops.without_arguments, limit=1.0),
+    Shape("two positional arguments", "user:{}:{}", user_in, loops.two_positional, limit=1.2),
+    Shape("two keywords, named template", "user:{user_id}:{region}", user_in, loops.two_keywords, limit=0.6),
+    Shape("one argument, a default filled in", "user:{user_id}:{region}", user_in, loops.one_positional),
+    Shape("method, int argument", "user:{}", as_method, loops.one_to_method),
 )
+AGAINST_PEERS = ("int argument", "str argument")
 
 
 def run(scope: Scope) -> Section:
-    """Measures all shapes; the first one has the bar."""
+    """Measures all shapes, and awaited hits."""
     decorators = entrants(scope, DECORATORS)
-    costs = {shape.title: race_plain(shape, decorators) for shape in SHAPES}
-    tables = [table(title, found, REFERENCE.name) for title, found in costs.items()]
-    tables.append(table('async hit, await included, "user:{}"', race_async(decorators), PLAIN_ASYNC))
-    ours, reference = costs[THE_BAR.title].get(OURS.name), costs[THE_BAR.title][REFERENCE.name]
-    measured = ours.thread / reference.thread if ours else None
-    return Section([Bar.at_most("decorated sync hit, int argument", measured, LIMIT, "x lru_cache")], tables)
+    bars, tables = [], []
+    for shape in SHAPES:
+        costs = race_plain(shape, decorators)
+        tables.append(table(f"{shape.title}, {shape.template!r}", costs, REFERENCE.name))
+        bars += bars_of(shape, costs)
+    later = race_async(decorators)
+    tables.append(table("async hit, await included, 'user:{}'", later, PLAIN_ASYNC))
+    bars.append(Bar.at_most("async hit, awaited", ratio(later, PLAIN_ASYNC), OF_PLAIN_ASYNC, "x plain async function"))
+    return Section(bars, tables)
+
+
+def bars_of(shape: Shape, costs: dict[str, Cost]) -> list[Bar]:
+    """Compares with the reference and, where there is a bar for it, with the fastest peer."""
+    bars = []
+    if shape.limit is not None:
+        bars.append(Bar.at_most(f"hit, {shape.title}", ratio(costs, REFERENCE.name), shape.limit, "x lru_cache"))
+    if shape.title in AGAINST_PEERS:
+        peers = {name: cost.thread for name, cost in costs.items() if name not in (OURS.name, REFERENCE.name)}
+        best = min(peers, key=peers.__getitem__, default=None)
+        measured = None if best is None else ratio(costs, best)
+        bars.append(Bar.at_most(f"hit, {shape.title}, fastest peer ({best})", measured, OF_PEERS, "x"))
+    return bars
+
+
+def ratio(costs: dict[str, Cost], reference: str) -> float | None:
+    """Returns our cost in terms of another's."""
+    ours = costs.get(OURS.name)
+    return None if ours is None else ours.thread / costs[reference].thread
 
 
 def race_plain(shape: Shape, decorators: Sequence[Decorator]) -> dict[str, Cost]:
     """Measures one shape with plain functions."""
-    rounds: dict[str, Round] = {EMPTY: sweep(loops.nothing, shape.users)}
+    rounds: dict[str, Round] = {EMPTY: sweep(loops.nothing, shape.arguments)}
     for one in decorators:
-        rounds[one.name] = sweep(shape.loop, one.decorate(shape.template, shape.function), shape.users)
+        if shape.function is as_method:
+            if not one.binds:
+                continue
+            target = as_method(lambda function, one=one: one.decorate(shape.template, function))
+        else:
+            target = one.decorate(shape.template, shape.function)
+        rounds[one.name] = sweep(shape.loop, target, shape.arguments)
     return race(rounds, CALLS, ROUNDS)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 REGION = "eu"
 
@@ -23,6 +24,18 @@ def one_positional(call: Callable[..., object], users: Sequence[int]) -> None:
     """Calls with one positional argument."""
     for user in users:
         call(user)
+
+
+def one_to_method(target: Any, users: Sequence[int]) -> None:
+    """Calls a method with one positional argument."""
+    for user in users:
+        target.load(user)
+
+
+def pairs(call: Callable[..., object], keys: Sequence[str]) -> None:
+    """Calls with a key and a value."""
+    for key in keys:
+        call(key, REGION)
 
 
 def two_positional(call: Callable[..., object], users: Sequence[int]) -> None:

@@ -20,6 +20,7 @@ PACKAGES = (
     "cachebox",
     "cachetools",
     "diskcache",
+    "lru-dict",
     "moka-py",
     "theine",
     "warp-cache",

@@ -1,7 +1,7 @@
 //! One part of a near tier: what it holds, and who has to go.
 //!
 //! Eviction is a clock of used entries and a short queue of those that are to go, as in 2Q and CLOCK-Pro. What is new
-//! waits in the short queue (`cold`, 3 % of the room) unless there is room; what was used there, or comes again soon
+//! waits in the short queue (`cold`, 2 % of the room) unless there is room; what was used there, or comes again soon
 //! after it went (a ghost), joins the clock (`hot`); what the clock's hand finds unused falls back into the short queue.
 //! Scans pass through the short queue and leave the clock alone.
 
@@ -16,7 +16,7 @@ use super::{
 use crate::time::Millis;
 
 /// The share of the room that the clock takes, in per cent.
-const HOT: u64 = 97;
+const HOT: u64 = 98;
 /// Keys that share a stripe share a generation: a false match voids a promotion, which costs a read and harms nothing.
 const STRIPES: usize = 32;
 
@@ -202,35 +202,63 @@ pub(super) fn borrowed(node: NonNull<Node>) -> std::mem::ManuallyDrop<Held> {
     std::mem::ManuallyDrop::new(Held::of(node))
 }
 
-/// The hashes of keys that went lately, each at a place of its own: a newer one takes the place of an older.
+/// Which keys went lately: about as many as there are entries.
+///
+/// Each mark is a part of the hash and the age in which the key went, at a place that the hash says: a newer one takes the
+/// place of an older. What went too long ago does not count, and that is a sharp end: in a loop that is longer than the
+/// cache, one that fades out lets in so many that none stay.
 #[derive(Default)]
 struct Ghosts {
-    hashes: Vec<u32>,
+    marks: Vec<u32>,
+    age: u16,
+    /// How many have gone in this age.
+    gone: usize,
+    /// How many have gone since there is room for so many marks.
+    since: usize,
 }
+
+/// How many ages a ghost lasts.
+const AGES: u16 = 64;
+/// How many places there are for each ghost, and for all of them at first.
+const PLACES: usize = 2;
+const FIRST_PLACES: usize = 512;
 
 impl Ghosts {
     fn is_empty(&self) -> bool {
-        self.hashes.is_empty()
+        self.marks.is_empty()
     }
 
-    /// Remembers a hash among about as many as there are entries.
+    fn at(&self, hash: u32) -> usize {
+        hash as usize % self.marks.len()
+    }
+
+    /// Remembers a key that went from among so many entries.
     fn add(&mut self, hash: u32, entries: usize) {
-        if self.hashes.len() < entries / 2 || self.hashes.is_empty() {
-            self.hashes = vec![0; entries.max(16)];
+        // A cache that hardly evicts needs no room for ghosts.
+        if self.since >= self.marks.len() && self.marks.len() < entries * PLACES {
+            let places = (self.marks.len() * 4).clamp(FIRST_PLACES, entries.max(FIRST_PLACES) * PLACES);
+            // An empty mark is older than any that counts.
+            *self = Self { marks: vec![0; places], age: AGES, gone: 0, since: 0 };
         }
-        let at = hash as usize % self.hashes.len();
-        self.hashes[at] = hash;
+        self.since += 1;
+        self.gone += 1;
+        if self.gone > entries / usize::from(AGES) {
+            (self.age, self.gone) = (self.age.wrapping_add(1), 0);
+        }
+        let at = self.at(hash);
+        self.marks[at] = (hash & 0xffff_0000) | u32::from(self.age);
     }
 
-    /// Forgets a hash, and says whether it was known. (The hash zero never is.)
+    /// Forgets a key, and says whether it went lately.
     fn take(&mut self, hash: u32) -> bool {
-        if self.hashes.is_empty() {
+        if self.is_empty() {
             return false;
         }
-        let at = hash as usize % self.hashes.len();
-        let known = self.hashes[at] == hash && hash != 0;
+        let at = self.at(hash);
+        let mark = self.marks[at];
+        let known = mark >> 16 == hash >> 16 && self.age.wrapping_sub(mark as u16) < AGES;
         if known {
-            self.hashes[at] = 0;
+            self.marks[at] = 0;
         }
         known
     }
