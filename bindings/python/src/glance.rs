@@ -3,7 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use pyo3::prelude::*;
-use undercroft::engine::{Policy, near::Seen, time::Millis};
+use undercroft::engine::{
+    Policy,
+    near::{Glance, Seen},
+    time::Millis,
+};
 
 use crate::{cache::Shared, errors::raise, object};
 
@@ -68,11 +72,17 @@ impl Shared {
         // SAFETY: only who holds the interpreter's lock releases remains (see `remains`). This thread holds it and runs
         // nothing of Python's before it has its own reference.
         let glance = unsafe { near.glance(hash, key) }?;
+        self.taken(py, &glance, window, hits)
+    }
+
+    /// Returns the value that is seen, if nothing but that is to be done.
+    #[inline(always)]
+    pub(crate) fn taken(&self, py: Python<'_>, glance: &Glance<'_>, window: Millis, hits: Option<&Glances>) -> Option<Py<PyAny>> {
         let seen = glance.judge(self.clock.coarse(), window);
         if seen == Seen::Unsure || self.cache.is_closed() {
             return None;
         }
-        let value = object::seen(py, &glance)?;
+        let value = object::seen(py, glance)?;
         self.glances.add(py, seen);
         if let Some(hits) = hits {
             hits.add(py, seen);

@@ -21,6 +21,7 @@ use undercroft::engine::{Code, Error};
 
 use super::{
     CachedFunction,
+    memo::Argument,
     quick::{Call, Text},
 };
 use crate::{done::Done, errors::exception};
@@ -136,9 +137,28 @@ pub(super) fn hit(py: Python<'_>, function: &CachedFunction, call: &Call<'_>) ->
         let value = shared.glance_at(py, *hash, key.as_bytes(), window, hits)?;
         return Some(function.returned(py, key.as_bytes(), value));
     }
+    let quick = function.quick.as_ref()?;
+    let only = quick.only(&function.keys, function.method(), call);
+    let argument = only.and_then(|(value, before, behind)| Some((Argument::of(py, value)?, value, before, behind)));
+    if let Some((argument, value, before, behind)) = argument
+        && let Some(near) = &shared.near
+        // SAFETY: the interpreter's lock is held; see `Shared::glance_at`.
+        && let Some(glance) = unsafe { function.memo.find(near, argument, value, before, behind) }
+        && let Some(value) = shared.taken(py, &glance, window, hits)
+    {
+        return Some(function.returned(py, glance.key().as_bytes(), value));
+    }
     let mut text = Text::new();
-    function.quick.as_ref()?.write(&function.keys, function.method(), call, &mut text)?;
-    let value = shared.glance(py, text.as_bytes(), window, hits)?;
+    quick.write(&function.keys, function.method(), call, &mut text)?;
+    let (Some((argument, ..)), Some(near)) = (argument, &shared.near) else {
+        let value = shared.glance(py, text.as_bytes(), window, hits)?;
+        return Some(function.returned(py, text.as_bytes(), value));
+    };
+    // SAFETY: as above.
+    let (glance, recall) = unsafe { near.glance_to_recall(near.hash(text.as_bytes()), text.as_bytes()) }?;
+    let value = shared.taken(py, &glance, window, hits)?;
+    // SAFETY: as above.
+    unsafe { function.memo.keep(near, argument, recall) };
     Some(function.returned(py, text.as_bytes(), value))
 }
 

@@ -3,6 +3,7 @@
 //! | file | idea |
 //! |---|---|
 //! | `call` | the call: a hit, or the way to the slow path, which is Python's (`undercroft._flight`) and runs the loader |
+//! | `memo` | from the one plain argument of a call to its entry |
 //! | `quick` | the key of a plain call, on the stack |
 //! | `key`, `template` | the key of any call |
 //! | `bound`, `reader` | the other callables: a method, and a reader of one key |
@@ -10,6 +11,7 @@
 mod bound;
 mod call;
 mod key;
+mod memo;
 mod quick;
 mod reader;
 mod template;
@@ -38,6 +40,7 @@ use crate::{
     glance::Glances,
 };
 use key::Keys;
+use memo::Memo;
 use quick::Quick;
 
 /// A function with a cache in front of it.
@@ -50,6 +53,7 @@ pub struct CachedFunction {
     /// The key that every call has, if they all have the same, after its hash.
     fixed: Option<(u64, String)>,
     quick: Option<Quick>,
+    memo: Memo,
     slow: Py<PyAny>,
     /// For how long after freshness stale values are taken.
     window: Millis,
@@ -90,6 +94,7 @@ impl CachedFunction {
                 shared: cache.shared.clone(),
                 fixed: keys.fixed().map(|key| (cache.shared.near.as_ref().map_or(0, |near| near.hash(key.as_bytes())), key.to_owned())),
                 quick: Quick::of(&keys),
+                memo: Memo::default(),
                 keys,
                 slow,
                 window: ask.0.policy.window(),

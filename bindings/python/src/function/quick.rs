@@ -1,10 +1,8 @@
 //! The text of a key, written from plain arguments to the stack.
 //!
-//! An entry is found by the text of its key, and by nothing else. So what finds it is written anew for each call, from
-//! the arguments where they lie, in a few nanoseconds for an integer or a short text; no string is made. The obvious
-//! alternative, an index from arguments to entries, would be a few nanoseconds faster, and a second structure that has to
-//! be kept in step with the first, holds on to arguments, and must itself decide which of them are the same: here `1`,
-//! `True`, `1.0` and `"1"` are told apart by the template because it is the template's text that is looked up.
+//! The text of its key is what an entry is found by; so `1`, `True`, `1.0` and `"1"` are told apart exactly as the template
+//! tells them apart. It is written anew for each call, from the arguments where they lie; no string is made. A call with
+//! one argument mostly needs not even that: see [`super::memo`].
 //!
 //! Only arguments whose text needs no code of the user's are written here: `str`, `int` up to 64 bits, `bytes`, `bool`
 //! and `None`, exactly these types. For all others the call goes the long way ([`super::key`]).
@@ -132,16 +130,35 @@ fn ends<const N: usize>(room: &mut [MaybeUninit<u8>], text: &[MaybeUninit<u8>]) 
 /// How the key of a call is written.
 pub(super) struct Quick {
     steps: Vec<Step>,
+    /// Which argument says it all, if there is one such, and how many bytes of the key stand before and behind its text.
+    only: Option<(Source, usize, usize)>,
+}
+
+/// Which argument a step writes.
+#[derive(Clone, Copy)]
+enum Source {
+    /// That in this place behind the instance, whatever parameter it is for.
+    Position(usize),
+    /// That for this parameter.
+    Parameter(usize),
+}
+
+impl Source {
+    #[inline]
+    fn find(self, keys: &Keys, method: usize, call: &Call<'_>) -> Option<*mut ffi::PyObject> {
+        match self {
+            Source::Position(at) => call.args.get(at + method).copied().or_else(|| keys.parameters.find(at + method, call)),
+            Source::Parameter(at) => keys.parameters.find(at, call),
+        }
+    }
 }
 
 enum Step {
     Literal(Literal),
-    /// The argument in this place behind the instance, whatever parameter it is for.
-    Position(usize),
-    /// The argument for this parameter.
-    Parameter(usize),
-    /// The same, as a literal of Python's.
-    Literally(usize),
+    /// An argument, as text.
+    Text(Source),
+    /// An argument, as a literal of Python's.
+    Literally(Source),
 }
 
 impl Quick {
@@ -154,7 +171,15 @@ impl Quick {
         };
         steps.push(Step::literal(&keys.suffix));
         steps.retain(|step| !matches!(step, Step::Literal(literal) if literal.len == 0));
-        Some(Self { steps })
+        let only = only(&steps);
+        Some(Self { steps, only })
+    }
+
+    /// Returns the argument that says it all, and the range of its text in the key.
+    #[inline]
+    pub(super) fn only(&self, keys: &Keys, method: usize, call: &Call<'_>) -> Option<(*mut ffi::PyObject, usize, usize)> {
+        let (source, before, behind) = self.only?;
+        Some((source.find(keys, method, call)?, before, behind))
     }
 
     /// Writes the key of a call that fits the signature; `None` where that needs the long way.
@@ -163,15 +188,25 @@ impl Quick {
         for step in &self.steps {
             match step {
                 Step::Literal(literal) => text.push_literal(literal)?,
-                Step::Position(at) => match call.args.get(at + method) {
-                    Some(value) => write(*value, text)?,
-                    None => write(keys.parameters.find(at + method, call)?, text)?,
-                },
-                Step::Parameter(at) => write(keys.parameters.find(*at, call)?, text)?,
-                Step::Literally(at) => write_literally(keys.parameters.find(*at, call)?, text)?,
+                Step::Text(source) => write(source.find(keys, method, call)?, text)?,
+                Step::Literally(source) => write_literally(source.find(keys, method, call)?, text)?,
             }
         }
         Some(())
+    }
+}
+
+fn only(steps: &[Step]) -> Option<(Source, usize, usize)> {
+    let is_literal = |step: &Step| matches!(step, Step::Literal(_));
+    let at = steps.iter().position(|step| !is_literal(step))?;
+    let length = |steps: &[Step]| steps.iter().map(|step| if let Step::Literal(literal) = step { literal.len } else { 0 }).sum::<usize>();
+    let (before, behind) = (length(&steps[..at]), length(&steps[at + 1..]));
+    match steps[at] {
+        _ if !steps[at + 1..].iter().all(is_literal) => None,
+        Step::Text(source) => Some((source, before, behind)),
+        // The quotes around a text belong to what is the same.
+        Step::Literally(source) => Some((source, before + 1, behind + 1)),
+        Step::Literal(_) => None,
     }
 }
 
@@ -196,8 +231,8 @@ fn of_template(template: &Template, keys: &Keys) -> Option<Vec<Step>> {
     let step = |part: &Part| match part {
         Part::Literal(text) => Some(Step::literal(text)),
         Part::Placeholder { root, path, conversion: None | Some(Conversion::Str), spec } if path.is_empty() && spec.is_empty() => match root {
-            Root::Position(at) => Some(Step::Position(*at)),
-            Root::Name(name) => keys.parameters.position_of(name).map(Step::Parameter),
+            Root::Position(at) => Some(Step::Text(Source::Position(*at))),
+            Root::Name(name) => keys.parameters.position_of(name).map(|at| Step::Text(Source::Parameter(at))),
         },
         Part::Placeholder { .. } => None,
     };
@@ -209,7 +244,7 @@ fn of_all(prefix: &str, keys: &Keys) -> Vec<Step> {
     for (at, name) in keys.parameters.texts().iter().enumerate() {
         let comma = if at == 0 { "" } else { "," };
         steps.push(Step::literal(&format!("{comma}{name}=")));
-        steps.push(Step::Literally(at));
+        steps.push(Step::Literally(Source::Parameter(at)));
     }
     steps.push(Step::literal(")"));
     steps
@@ -277,7 +312,7 @@ fn quote(opening: &str, bytes: &[u8], text: &mut Text) -> Option<()> {
 
 /// Returns the text of an exact `str` as UTF-8; `None` for lone surrogates, which no key can have.
 #[inline]
-unsafe fn utf8<'a>(value: *mut ffi::PyObject) -> Option<&'a [u8]> {
+pub(super) unsafe fn utf8<'a>(value: *mut ffi::PyObject) -> Option<&'a [u8]> {
     let mut len = 0;
     // SAFETY: the caller says that it is a `str`, and keeps it alive.
     unsafe {

@@ -43,7 +43,7 @@ use crate::{
 };
 use held::{Kept, Node};
 use shard::{Shard, Weigh};
-use table::Table;
+use table::{Changes, Table};
 
 /// How much a near tier may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +69,7 @@ pub struct Ticket {
 /// The in-process tier.
 pub struct Near {
     parts: Box<[Part]>,
+    changes: Arc<Changes>,
     limits: Limits,
     hasher: RandomState,
     remains: Option<Arc<Remains>>,
@@ -107,12 +108,20 @@ impl Near {
         let capacity = limits.max_bytes.unwrap_or(entries).max(1);
         let weigh = Weigh { floor: (capacity / entries).max(1), by_bytes: limits.max_bytes.is_some() };
         let count = shards(&limits);
+        let changes = Changes::new(entries);
         let part = |at: u64| {
             // What does not divide goes to the first ones.
             let share = capacity / count + u64::from(at < capacity % count);
-            Part { table: Table::new(), shard: Mutex::new(Shard::new(share, weigh)) }
+            Part { table: Table::new(changes.clone()), shard: Mutex::new(Shard::new(share, weigh)) }
         };
-        Self { parts: (0..count).map(part).collect(), limits, hasher: RandomState::default(), remains, ends_at: AtomicU64::new(FOREVER) }
+        Self {
+            parts: (0..count).map(part).collect(),
+            changes: changes.clone(),
+            limits,
+            hasher: RandomState::default(),
+            remains,
+            ends_at: AtomicU64::new(FOREVER),
+        }
     }
 
     /// Returns the hash of a key, for [`Near::glance`].
@@ -147,6 +156,33 @@ impl Near {
         let node = unsafe { self.part(hash).table.find(hash, key) }?;
         // SAFETY: as above.
         Some(Glance(unsafe { node.as_ref() }))
+    }
+
+    /// Finds what is held under `key` as [`Near::glance`] does, and how to find it again without the key.
+    ///
+    /// # Safety
+    /// As [`Near::glance`].
+    #[inline]
+    pub unsafe fn glance_to_recall(&self, hash: u64, key: &[u8]) -> Option<(Glance<'_>, Recall)> {
+        // Read first: what leaves from here on is noticed.
+        let changes = self.changes.of(hash as u32).load(Ordering::Acquire);
+        // SAFETY: the caller's promise.
+        let glance = unsafe { self.glance(hash, key) }?;
+        let recall = Recall { node: NonNull::from(glance.0), hash: hash as u32, changes };
+        Some((glance, recall))
+    }
+
+    /// Finds an entry of this tier again, unless it has left, or another may have in its stead.
+    ///
+    /// # Safety
+    /// As [`Near::glance`]; `recall` is from this tier.
+    #[inline]
+    pub unsafe fn recall(&self, recall: &Recall) -> Option<Glance<'_>> {
+        if self.changes.of(recall.hash).load(Ordering::Acquire) != recall.changes {
+            return None;
+        }
+        // SAFETY: the entry has not left the table before this look, so it is alive, and stays so while the caller looks.
+        Some(Glance(unsafe { recall.node.as_ref() }))
     }
 
     /// Returns what is held under `key`, expired or not, and marks it as used.
@@ -402,6 +438,19 @@ impl Near {
     }
 }
 
+/// Where an entry was seen. It keeps nothing alive, and is worth nothing once the entry has left.
+#[derive(Clone, Copy, Debug)]
+pub struct Recall {
+    node: NonNull<Node>,
+    hash: u32,
+    changes: u32,
+}
+
+// SAFETY: the pointer is followed only by `Near::recall`, whose caller promises what that takes.
+unsafe impl Send for Recall {}
+// SAFETY: as above.
+unsafe impl Sync for Recall {}
+
 /// What a host sees that looks without a lock.
 pub struct Glance<'a>(&'a Node);
 
@@ -430,6 +479,12 @@ impl Glance<'_> {
             return if now < self.0.fresh_at() { Seen::Fresh } else { Seen::Stale };
         }
         Seen::Unsure
+    }
+
+    /// Returns the key.
+    #[inline]
+    pub fn key(&self) -> &str {
+        self.0.key()
     }
 
     /// Returns the pointer to the host's object, where that alone is kept.

@@ -6,13 +6,34 @@
 
 use std::{
     ptr::{self, NonNull},
-    sync::atomic::{AtomicPtr, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicPtr, AtomicU32, Ordering},
+    },
 };
 
 use super::held::Node;
 
 pub(super) struct Table {
     current: AtomicPtr<Buckets>,
+    changes: Arc<Changes>,
+}
+
+/// How often an entry has left its table, counted apart for parts of the hashes. As long as an entry's count stands still,
+/// the entry is where it was.
+pub(super) struct Changes(Box<[AtomicU32]>);
+
+impl Changes {
+    /// Makes counts for tables of so many entries in all.
+    pub(super) fn new(entries: u64) -> Arc<Self> {
+        let len = entries.clamp(16, 1024).next_power_of_two();
+        Arc::new(Self((0..len).map(|_| AtomicU32::new(0)).collect()))
+    }
+
+    #[inline]
+    pub(super) fn of(&self, hash: u32) -> &AtomicU32 {
+        &self.0[hash as usize & (self.0.len() - 1)]
+    }
 }
 
 /// Some bits of each hash stand in the upper bits of the pointer, which user space does not use: most entries that are
@@ -117,8 +138,8 @@ impl Buckets {
 }
 
 impl Table {
-    pub(super) fn new() -> Self {
-        Self { current: AtomicPtr::new(Box::into_raw(Buckets::new(10))) }
+    pub(super) fn new(changes: Arc<Changes>) -> Self {
+        Self { current: AtomicPtr::new(Box::into_raw(Buckets::new(10))), changes }
     }
 
     /// Finds an entry.
@@ -178,6 +199,7 @@ impl Table {
             let buckets = self.buckets();
             let (at, _) = buckets.find(hash, old.as_ref().key().as_bytes()).expect("what is replaced is there");
             buckets.slots[at].store(new.as_ptr().map_addr(|address| address | tag(hash)), Ordering::Release);
+            self.changes.of(hash as u32).fetch_add(1, Ordering::Release);
         }
     }
 
@@ -210,6 +232,7 @@ impl Table {
             }
             buckets.slots[hole].store(ptr::null_mut(), Ordering::Release);
             buckets.used -= 1;
+            self.changes.of(node.as_ref().hash).fetch_add(1, Ordering::Release);
         }
     }
 }
