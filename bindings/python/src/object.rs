@@ -89,13 +89,18 @@ pub(crate) fn of(py: Python<'_>, live: &Live) -> Option<Py<PyAny>> {
 }
 
 /// Returns the object that a glance shows.
-#[inline]
+#[inline(always)]
 pub(crate) fn seen(py: Python<'_>, glance: &Glance<'_>) -> Option<Py<PyAny>> {
     match glance.raw() {
         // SAFETY: as above, and the glance is not over.
         Some(pointer) => Some(unsafe { Bound::from_borrowed_ptr(py, pointer.as_ptr().cast()) }.unbind()),
-        None => of(py, glance.value()?.object()?),
+        None => boxed(py, glance),
     }
+}
+
+#[cold]
+fn boxed(py: Python<'_>, glance: &Glance<'_>) -> Option<Py<PyAny>> {
+    of(py, glance.value()?.object()?)
 }
 
 /// Containers are looked into this deep, and this far; the rest is reckoned from the part that was seen.

@@ -21,7 +21,8 @@ use undercroft::engine::{Code, Error};
 
 use super::{
     CachedFunction,
-    memo::Argument,
+    key::MOST_BOUND,
+    memo::Asked,
     quick::{Call, Text},
 };
 use crate::{done::Done, errors::exception};
@@ -126,6 +127,34 @@ pub(super) unsafe extern "C-unwind" fn call_fixed(
     }
 }
 
+/// Calls a cached function whose keys are made of one or two arguments: those that are plain find their entry.
+///
+/// # Safety
+/// As [`call`].
+pub(super) unsafe extern "C-unwind" fn call_few(
+    callable: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    nargsf: usize,
+    kwnames: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let py = Python::assume_attached();
+        let function = Bound::ref_from_ptr(py, &callable).cast_unchecked::<CachedFunction>().get();
+        let call = Call::new(args, ffi::PyVectorcall_NARGS(nargsf) as usize, kwnames);
+        let mut bound = [ptr::null_mut(); MOST_BOUND];
+        if let (Some(few), Some(near)) = (&function.few, &function.shared.near)
+            && function.keys.parameters.bind(&call, &mut bound)
+            && let Some(asked) = Asked::of(few, function.method(), &bound)
+            && let Some(glance) = function.memo.find(near, &asked)
+            && let Some(value) = function.shared.taken(py, &glance, function.window, Some(&function.hits))
+        {
+            return function.returned(py, glance.key().as_bytes(), value);
+        }
+        self::call(callable, args, nargsf, kwnames)
+    }
+}
+
 /// Returns the result of a call that a glance can answer; null with an exception set when telling of the hit failed.
 #[inline]
 pub(super) fn hit(py: Python<'_>, function: &CachedFunction, call: &Call<'_>) -> Option<*mut ffi::PyObject> {
@@ -137,28 +166,22 @@ pub(super) fn hit(py: Python<'_>, function: &CachedFunction, call: &Call<'_>) ->
         let value = shared.glance_at(py, *hash, key.as_bytes(), window, hits)?;
         return Some(function.returned(py, key.as_bytes(), value));
     }
-    let quick = function.quick.as_ref()?;
-    let only = quick.only(&function.keys, function.method(), call);
-    let argument = only.and_then(|(value, before, behind)| Some((Argument::of(py, value)?, value, before, behind)));
-    if let Some((argument, value, before, behind)) = argument
-        && let Some(near) = &shared.near
-        // SAFETY: the interpreter's lock is held; see `Shared::glance_at`.
-        && let Some(glance) = unsafe { function.memo.find(near, argument, value, before, behind) }
-        && let Some(value) = shared.taken(py, &glance, window, hits)
-    {
-        return Some(function.returned(py, glance.key().as_bytes(), value));
-    }
     let mut text = Text::new();
-    quick.write(&function.keys, function.method(), call, &mut text)?;
-    let (Some((argument, ..)), Some(near)) = (argument, &shared.near) else {
+    function.quick.as_ref()?.write(&function.keys, function.method(), call, &mut text)?;
+    let mut bound = [ptr::null_mut(); MOST_BOUND];
+    let asked = match &function.few {
+        Some(few) if function.keys.parameters.bind(call, &mut bound) => Asked::of(few, function.method(), &bound),
+        _ => None,
+    };
+    let (Some(asked), Some(near)) = (asked, &shared.near) else {
         let value = shared.glance(py, text.as_bytes(), window, hits)?;
         return Some(function.returned(py, text.as_bytes(), value));
     };
-    // SAFETY: as above.
+    // SAFETY: the interpreter's lock is held; see `Shared::glance_at`.
     let (glance, recall) = unsafe { near.glance_to_recall(near.hash(text.as_bytes()), text.as_bytes()) }?;
     let value = shared.taken(py, &glance, window, hits)?;
     // SAFETY: as above.
-    unsafe { function.memo.keep(near, argument, recall) };
+    unsafe { function.memo.keep(near, &asked, recall) };
     Some(function.returned(py, text.as_bytes(), value))
 }
 
@@ -204,11 +227,12 @@ fn by_key(py: Python<'_>, function: &CachedFunction, call: &Call<'_>) -> PyResul
 }
 
 impl CachedFunction {
-    #[inline]
+    #[inline(always)]
     fn returned(&self, py: Python<'_>, key: &[u8], value: Py<PyAny>) -> *mut ffi::PyObject {
-        if self.on_hit.is_none() && !self.is_async {
-            return value.into_ptr();
-        }
+        if self.on_hit.is_none() && !self.is_async { value.into_ptr() } else { self.answered(py, key, value) }
+    }
+
+    fn answered(&self, py: Python<'_>, key: &[u8], value: Py<PyAny>) -> *mut ffi::PyObject {
         let key = std::str::from_utf8(key).expect("keys are made of text");
         restored(py, self.answer(py, PyString::new(py, key), value))
     }

@@ -59,6 +59,8 @@ pub(crate) struct Keys {
     pub(super) suffix: String,
 }
 
+/// How many parameters an easy call has at most.
+pub(super) const MOST_BOUND: usize = 6;
 /// Longer keys made of all arguments end in a digest.
 pub(super) const LONGEST: usize = 200;
 
@@ -166,6 +168,33 @@ impl Parameters {
             None => self.any_name,
         });
         known && (given..self.required).all(|at| self.find(at, call).is_some())
+    }
+
+    /// Finds the argument for each parameter, its default included, borrowed from the call or from here. Returns whether
+    /// the call is an easy one: it fits, there are few parameters, and its keywords are names in source code.
+    #[inline(always)]
+    pub(super) fn bind(&self, call: &Call<'_>, bound: &mut [*mut ffi::PyObject; MOST_BOUND]) -> bool {
+        let (given, count) = (call.args.len(), self.names.len());
+        if given > self.positional || count > MOST_BOUND {
+            return false;
+        }
+        // One by one: there are few, and a call that copies them costs more.
+        for (place, value) in bound.iter_mut().zip(call.args) {
+            *place = *value;
+        }
+        for (name, value) in call.names.iter().zip(call.values) {
+            match self.names.iter().position(|known| known.as_ptr() == *name) {
+                Some(at) if at >= given && at >= self.positional_only => bound[at] = *value,
+                _ => return false,
+            }
+        }
+        for at in given..count {
+            if bound[at].is_null() {
+                let Some(default) = &self.defaults[at] else { return false };
+                bound[at] = default.as_ptr();
+            }
+        }
+        true
     }
 
     #[inline]

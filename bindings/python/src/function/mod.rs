@@ -3,8 +3,9 @@
 //! | file | idea |
 //! |---|---|
 //! | `call` | the call: a hit, or the way to the slow path, which is Python's (`undercroft._flight`) and runs the loader |
-//! | `memo` | from the one plain argument of a call to its entry |
+//! | `memo` | from the plain arguments of a call to its entry |
 //! | `quick` | the key of a plain call, on the stack |
+//! | `plain` | looking into plain arguments |
 //! | `key`, `template` | the key of any call |
 //! | `bound`, `reader` | the other callables: a method, and a reader of one key |
 
@@ -12,6 +13,7 @@ mod bound;
 mod call;
 mod key;
 mod memo;
+mod plain;
 mod quick;
 mod reader;
 mod template;
@@ -41,7 +43,7 @@ use crate::{
 };
 use key::Keys;
 use memo::Memo;
-use quick::Quick;
+use quick::{Few, Quick};
 
 /// A function with a cache in front of it.
 #[pyclass(frozen, dict, weakref, module = "undercroft._native")]
@@ -53,6 +55,7 @@ pub struct CachedFunction {
     /// The key that every call has, if they all have the same, after its hash.
     fixed: Option<(u64, String)>,
     quick: Option<Quick>,
+    few: Option<Few>,
     memo: Memo,
     slow: Py<PyAny>,
     /// For how long after freshness stale values are taken.
@@ -85,15 +88,23 @@ impl CachedFunction {
     ) -> PyResult<Bound<'py, Self>> {
         static QUICKENED: Once = Once::new();
         let keys = Keys::new(plan)?;
+        let quick = Quick::of(&keys);
         let is_bare = keys.fixed().is_some() && keys.parameters.texts().is_empty() && !is_async && !passes && on_hit.is_none();
+        let has_few = quick.as_ref().is_some_and(|quick| quick.few().is_some()) && !passes;
+        let vectorcall = match (is_bare, has_few) {
+            (true, _) => call::call_fixed,
+            (_, true) => call::call_few,
+            _ => call::call,
+        };
         let made = Bound::new(
             py,
             Self {
-                vectorcall: call::as_vectorcall(if is_bare { call::call_fixed } else { call::call }),
+                vectorcall: call::as_vectorcall(vectorcall),
                 wrapped,
                 shared: cache.shared.clone(),
                 fixed: keys.fixed().map(|key| (cache.shared.near.as_ref().map_or(0, |near| near.hash(key.as_bytes())), key.to_owned())),
-                quick: Quick::of(&keys),
+                few: quick.as_ref().and_then(Quick::few),
+                quick,
                 memo: Memo::default(),
                 keys,
                 slow,

@@ -2,7 +2,7 @@
 //!
 //! The text of its key is what an entry is found by; so `1`, `True`, `1.0` and `"1"` are told apart exactly as the template
 //! tells them apart. It is written anew for each call, from the arguments where they lie; no string is made. A call with
-//! one argument mostly needs not even that: see [`super::memo`].
+//! few arguments mostly needs not even that: see [`super::memo`].
 //!
 //! Only arguments whose text needs no code of the user's are written here: `str`, `int` up to 64 bits, `bytes`, `bool`
 //! and `None`, exactly these types. For all others the call goes the long way ([`super::key`]).
@@ -12,7 +12,10 @@ use std::{mem::MaybeUninit, slice};
 use pyo3::ffi;
 use undercroft::engine::key::{Conversion, Part, Root, Template};
 
-use super::key::{KeyPlan, Keys, LONGEST};
+use super::{
+    key::{KeyPlan, Keys, LONGEST},
+    plain::{number, utf8},
+};
 
 /// What a call was given, borrowed from the caller for as long as the call lasts.
 pub(super) struct Call<'a> {
@@ -130,13 +133,24 @@ fn ends<const N: usize>(room: &mut [MaybeUninit<u8>], text: &[MaybeUninit<u8>]) 
 /// How the key of a call is written.
 pub(super) struct Quick {
     steps: Vec<Step>,
-    /// Which argument says it all, if there is one such, and how many bytes of the key stand before and behind its text.
-    only: Option<(Source, usize, usize)>,
+    /// The arguments, if they are few.
+    few: Option<Few>,
+}
+
+/// The arguments that make a key, where they are one or two.
+#[derive(Clone, Copy)]
+pub(super) struct Few {
+    pub(super) first: Source,
+    pub(super) second: Option<Source>,
+    /// How many bytes of every key stand before the text of the first.
+    pub(super) before: usize,
+    /// How many stand behind the text of the last.
+    pub(super) behind: usize,
 }
 
 /// Which argument a step writes.
 #[derive(Clone, Copy)]
-enum Source {
+pub(super) enum Source {
     /// That in this place behind the instance, whatever parameter it is for.
     Position(usize),
     /// That for this parameter.
@@ -144,6 +158,15 @@ enum Source {
 }
 
 impl Source {
+    /// Returns the place of its parameter.
+    #[inline]
+    pub(super) fn parameter(self, method: usize) -> usize {
+        match self {
+            Source::Position(at) => at + method,
+            Source::Parameter(at) => at,
+        }
+    }
+
     #[inline]
     fn find(self, keys: &Keys, method: usize, call: &Call<'_>) -> Option<*mut ffi::PyObject> {
         match self {
@@ -171,15 +194,13 @@ impl Quick {
         };
         steps.push(Step::literal(&keys.suffix));
         steps.retain(|step| !matches!(step, Step::Literal(literal) if literal.len == 0));
-        let only = only(&steps);
-        Some(Self { steps, only })
+        let few = few(&steps);
+        Some(Self { steps, few })
     }
 
-    /// Returns the argument that says it all, and the range of its text in the key.
-    #[inline]
-    pub(super) fn only(&self, keys: &Keys, method: usize, call: &Call<'_>) -> Option<(*mut ffi::PyObject, usize, usize)> {
-        let (source, before, behind) = self.only?;
-        Some((source.find(keys, method, call)?, before, behind))
+    /// Returns the arguments that make a key, if they are few.
+    pub(super) fn few(&self) -> Option<Few> {
+        self.few
     }
 
     /// Writes the key of a call that fits the signature; `None` where that needs the long way.
@@ -196,18 +217,21 @@ impl Quick {
     }
 }
 
-fn only(steps: &[Step]) -> Option<(Source, usize, usize)> {
-    let is_literal = |step: &Step| matches!(step, Step::Literal(_));
-    let at = steps.iter().position(|step| !is_literal(step))?;
+fn few(steps: &[Step]) -> Option<Few> {
+    // The quotes around a text belong to what is the same in every key.
+    let arguments: Vec<(usize, Source, usize)> = steps
+        .iter()
+        .enumerate()
+        .filter_map(|(at, step)| match step {
+            Step::Literal(_) => None,
+            Step::Text(source) => Some((at, *source, 0)),
+            Step::Literally(source) => Some((at, *source, 1)),
+        })
+        .collect();
     let length = |steps: &[Step]| steps.iter().map(|step| if let Step::Literal(literal) = step { literal.len } else { 0 }).sum::<usize>();
-    let (before, behind) = (length(&steps[..at]), length(&steps[at + 1..]));
-    match steps[at] {
-        _ if !steps[at + 1..].iter().all(is_literal) => None,
-        Step::Text(source) => Some((source, before, behind)),
-        // The quotes around a text belong to what is the same.
-        Step::Literally(source) => Some((source, before + 1, behind + 1)),
-        Step::Literal(_) => None,
-    }
+    let ((first_at, first, quote), (last_at, last, _)) = (*arguments.first()?, *arguments.last()?);
+    let second = (first_at != last_at).then_some(last);
+    (arguments.len() <= 2).then(|| Few { first, second, before: length(&steps[..first_at]) + quote, behind: length(&steps[last_at + 1..]) + quote })
 }
 
 /// A piece of a key that is the same in every call.
@@ -279,9 +303,7 @@ fn write_literally_but_text(value: *mut ffi::PyObject, text: &mut Text) -> Optio
     // SAFETY: as above; the exact types leave no code of the user's to run.
     unsafe {
         if ffi::PyLong_CheckExact(value) != 0 {
-            let mut overflow = 0;
-            let number = ffi::PyLong_AsLongLongAndOverflow(value, &raw mut overflow);
-            return if overflow == 0 { text.push_number(number) } else { None };
+            return text.push_number(number(value)?);
         }
         if value == ffi::Py_None() {
             return text.push(b"None");
@@ -308,19 +330,4 @@ fn quote(opening: &str, bytes: &[u8], text: &mut Text) -> Option<()> {
     text.push(opening.as_bytes())?;
     text.push(bytes)?;
     text.push(b"'")
-}
-
-/// Returns the text of an exact `str` as UTF-8; `None` for lone surrogates, which no key can have.
-#[inline]
-pub(super) unsafe fn utf8<'a>(value: *mut ffi::PyObject) -> Option<&'a [u8]> {
-    let mut len = 0;
-    // SAFETY: the caller says that it is a `str`, and keeps it alive.
-    unsafe {
-        let start = ffi::PyUnicode_AsUTF8AndSize(value, &raw mut len);
-        if start.is_null() {
-            ffi::PyErr_Clear();
-            return None;
-        }
-        Some(slice::from_raw_parts(start.cast::<u8>(), len as usize))
-    }
 }

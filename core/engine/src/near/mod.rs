@@ -176,7 +176,7 @@ impl Near {
     ///
     /// # Safety
     /// As [`Near::glance`]; `recall` is from this tier.
-    #[inline]
+    #[inline(always)]
     pub unsafe fn recall(&self, recall: &Recall) -> Option<Glance<'_>> {
         if self.changes.of(recall.hash).load(Ordering::Acquire) != recall.changes {
             return None;
