@@ -172,7 +172,7 @@ impl Table {
         let buckets = unsafe { self.buckets() };
         let tagged = node.as_ptr().map_addr(|address| address | tag(hash));
         let len = buckets.slots.len();
-        if buckets.used + 1 <= most_used(len) {
+        if buckets.used < most_used(len) {
             buckets.place(tagged);
             return None;
         }
