@@ -7,7 +7,7 @@ use undercroft::engine::Error;
 use undercroft_native::{Ready, attempt, run_detached};
 
 use crate::{
-    done::Done,
+    done::done,
     errors::{exception, raise},
     remains::release,
 };
@@ -28,15 +28,14 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T, Error>> + Send + 'static,
 {
-    let done = |result: PyResult<Py<PyAny>>| Done::of(py, result);
     let attempted = py.detach(|| attempt(future));
     release(py);
     let rest = match attempted {
-        Ready::Now(answer) => return done(raise(py, answer).and_then(|answer| finish(py, answer))),
+        Ready::Now(answer) => return done(py, raise(py, answer).and_then(|answer| finish(py, answer))),
         Ready::Later(rest) => rest,
     };
     let Some(event_loop) = running_loop(py)? else {
-        return done(wait(py, rest).and_then(|answer| finish(py, answer)));
+        return done(py, wait(py, rest).and_then(|answer| finish(py, answer)));
     };
     let waiting = event_loop.call_method0("create_future")?;
     let (to_loop, to_future) = (event_loop.unbind(), waiting.clone().unbind());

@@ -27,7 +27,6 @@ mod _native {
     use super::{
         arguments::{Ask, Policy},
         cache::Cache,
-        done::Done,
         found::{Found, Lease},
         function::{BoundFunction, CachedFunction, Reader, check_template},
         process::{after_in_child, after_in_parent, before_fork, flush_all},
@@ -40,8 +39,7 @@ mod _native {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        super::done::quicken(module.py());
-        Ok(())
+        super::done::add_to(module)
     }
 }
 

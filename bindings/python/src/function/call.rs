@@ -25,7 +25,7 @@ use super::{
     memo::Asked,
     quick::{Call, Text},
 };
-use crate::{done::Done, errors::exception};
+use crate::{done::done, errors::exception};
 
 // As PyO3 declares it, but through which an unwinding thread may pass.
 unsafe extern "C-unwind" {
@@ -233,6 +233,9 @@ impl CachedFunction {
     }
 
     fn answered(&self, py: Python<'_>, key: &[u8], value: Py<PyAny>) -> *mut ffi::PyObject {
+        if self.on_hit.is_none() {
+            return restored(py, done(py, Ok(value)));
+        }
         let key = std::str::from_utf8(key).expect("keys are made of text");
         restored(py, self.answer(py, PyString::new(py, key), value))
     }
@@ -242,7 +245,7 @@ impl CachedFunction {
         if let Some(on_hit) = &self.on_hit {
             on_hit.call1(py, (key,))?;
         }
-        if self.is_async { Done::of(py, Ok(value)) } else { Ok(value) }
+        if self.is_async { done(py, Ok(value)) } else { Ok(value) }
     }
 }
 

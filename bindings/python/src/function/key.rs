@@ -188,10 +188,10 @@ impl Parameters {
                 _ => return false,
             }
         }
-        for at in given..count {
-            if bound[at].is_null() {
-                let Some(default) = &self.defaults[at] else { return false };
-                bound[at] = default.as_ptr();
+        for (place, default) in bound.iter_mut().zip(&self.defaults).skip(given) {
+            if place.is_null() {
+                let Some(default) = default else { return false };
+                *place = default.as_ptr();
             }
         }
         true
