@@ -1,4 +1,5 @@
 //! The near tier against a model, and under threads.
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
 use std::{
     collections::HashMap,
@@ -41,7 +42,7 @@ struct Handle(Mutex<Option<Raw>>);
 
 impl Object for Handle {
     fn raw(&self) -> Option<Raw> {
-        self.0.lock().expect("nothing panics with it").take()
+        self.0.lock().unwrap().take()
     }
 }
 
@@ -52,7 +53,7 @@ fn entry(key: i64, clock: &Arc<ManualClock>, ttl: u64) -> Entry {
 }
 
 fn key(of: i64) -> Key {
-    Key::new(format!("key:{of}")).expect("a valid key")
+    Key::new(format!("key:{of}")).unwrap()
 }
 
 #[derive(Clone, Debug)]

@@ -301,6 +301,7 @@ impl Node {
         }
     }
 
+    #[inline]
     fn cold(&self) -> &Cold {
         // SAFETY: it was written there when the node was made.
         unsafe { &*ptr::from_ref(self).byte_add(cold_at(self.key)).cast::<Cold>() }
@@ -316,11 +317,21 @@ impl Node {
         now < self.plain_until.load(Ordering::Relaxed)
     }
 
-    /// Says whether it can be served, stale, because another caller is refreshing it, to a reader with this window.
-    pub(super) fn is_lent(&self, now: Millis, window: Millis) -> bool {
-        self.lent.load(Ordering::Relaxed) && now < self.fresh_at().saturating_add(window).min(self.on_monotonic(self.stale_until()))
+    /// Says whether it can be served because another caller is refreshing it, to a reader with this window, and if so
+    /// whether it is fresh.
+    #[inline]
+    pub(super) fn lent(&self, now: Millis, window: Millis) -> Option<bool> {
+        if !self.lent.load(Ordering::Relaxed) {
+            return None;
+        }
+        let fresh_at = self.fresh_at();
+        if now < fresh_at {
+            return Some(true);
+        }
+        (now < fresh_at.saturating_add(window) && now < self.on_monotonic(self.stale_until())).then_some(false)
     }
 
+    #[inline]
     pub(super) fn fresh_at(&self) -> Millis {
         self.on_monotonic(self.fresh_until())
     }
@@ -346,6 +357,7 @@ impl Node {
         if self.object.addr() & BOXED == 0 { None } else { Some(unsafe { &*value }) }
     }
 
+    #[inline]
     fn fresh_until(&self) -> Millis {
         match self.cold().fresh_for {
             _ if self.key & IS_LONG != 0 => self.tail(0),
@@ -354,6 +366,7 @@ impl Node {
         }
     }
 
+    #[inline]
     fn stale_until(&self) -> Millis {
         match self.cold().kept_for {
             _ if self.key & IS_LONG != 0 => self.tail(1),
@@ -362,6 +375,7 @@ impl Node {
         }
     }
 
+    #[inline]
     fn on_monotonic(&self, wall: Millis) -> Millis {
         if wall == FOREVER { FOREVER } else { wall.saturating_add_signed(self.cold().offset) }
     }
@@ -378,6 +392,7 @@ fn short(life: &Life) -> Option<(u32, u32)> {
 }
 
 /// Returns where the [`Cold`] stands.
+#[inline]
 fn cold_at(flagged: u16) -> usize {
     mem::size_of::<Node>() + usize::from(flagged & KEY_LENGTH).next_multiple_of(mem::align_of::<Cold>())
 }

@@ -474,11 +474,9 @@ impl Glance<'_> {
             self.0.mark();
             return Seen::Fresh;
         }
-        if self.0.is_lent(now, window) {
-            self.0.mark();
-            return if now < self.0.fresh_at() { Seen::Fresh } else { Seen::Stale };
-        }
-        Seen::Unsure
+        let Some(is_fresh) = self.0.lent(now, window) else { return Seen::Unsure };
+        self.0.mark();
+        if is_fresh { Seen::Fresh } else { Seen::Stale }
     }
 
     /// Returns the key.
