@@ -155,6 +155,22 @@ def test_any_number_of_arguments_reaches_the_loader():
     assert loads == [(many, named)]
 
 
+@pytest.mark.parametrize("key", [None, "{}:{}", "{a}"])
+def test_arguments_without_a_parameter_are_told_apart_where_the_key_takes_them(key):
+    @(cache(60) if key is None else TTLCache.cached(key, 60))
+    def load(a, *rest, **named):
+        return (a, rest, named)
+
+    calls = [((1, 2), {}), ((1, 3), {}), ((1, 2, 3), {}), ((1, 2), {"x": 1}), ((1, 2), {"x": 2}), ((1, 2), {"y": 1})]
+    for args, kwargs in calls * 2:
+        found = load(*args, **kwargs)
+        assert found[0] == 1
+        if key is None:
+            assert found == (args[0], args[1:], kwargs)
+        elif key == "{}:{}":
+            assert found[1][0] == args[1]
+
+
 def test_methods_find_their_entries_however_they_are_called():
     class Api:
         def __init__(self):

@@ -9,6 +9,7 @@ use crate::{
     bridge::{awaitable, wait},
     errors::exception,
     found::{Found, Lease},
+    remains::release,
 };
 
 #[pymethods]
@@ -108,6 +109,7 @@ impl Cache {
     fn distrust(&self, py: Python<'_>, key: &str, tier: &str, why: &str) -> PyResult<()> {
         let key = super::key(py, key)?;
         self.shared.cache.distrust(&key, tier, &engine::Error::new(engine::Code::Corrupt, why));
+        release(py);
         Ok(())
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     errors::raise,
     glance::Glances,
     object, process,
-    remains::remains,
+    remains::{release, remains},
     testing::{Faults, ManualClock},
     tier::Tier,
 };
@@ -104,6 +104,7 @@ impl Cache {
             Err(raised) if raised.is_instance_of::<PyException>(py) => {
                 let error = engine::Error::new(engine::Code::Corrupt, raised.value(py).to_string());
                 self.shared.cache.distrust(key, tier, &error);
+                release(py);
                 Ok(None)
             }
             Err(raised) => Err(raised),

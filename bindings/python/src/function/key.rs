@@ -148,6 +148,11 @@ impl Parameters {
         &self.texts
     }
 
+    /// Says whether calls may give arguments that no parameter names.
+    pub(super) fn takes_any(&self) -> bool {
+        self.any_position || self.any_name
+    }
+
     pub(super) fn position_of(&self, name: &str) -> Option<usize> {
         self.texts.iter().position(|text| text == name)
     }

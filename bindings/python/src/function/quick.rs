@@ -190,6 +190,8 @@ impl Quick {
         let mut steps = match &keys.plan {
             KeyPlan::Fixed(_) | KeyPlan::Callable(_) => return None,
             KeyPlan::Template(template) => of_template(template, keys)?,
+            // Arguments that no parameter names are part of these keys.
+            KeyPlan::All { .. } if keys.parameters.takes_any() => return None,
             KeyPlan::All { prefix, .. } => of_all(prefix, keys),
         };
         steps.push(Step::literal(&keys.suffix));

@@ -17,8 +17,8 @@ use crate::{
 /// The shortest time between two sweeps, and what comes to it for every entry, in milliseconds.
 const PAUSE: Millis = 1_000;
 const PAUSE_EACH: f64 = 0.01;
-/// The longest sleep: a timer does not have to last for years.
-const LONGEST: Millis = 3_600_000;
+/// The longest sleep: what is left of a cache that is gone does not stay for as long as its entries would have lived.
+const LONGEST: Millis = 60_000;
 
 /// When the cache sweeps next, on the monotonic clock; [`FOREVER`] while it has no need to.
 #[derive(Debug)]
@@ -87,8 +87,10 @@ async fn sweep_after(sleep: Pin<Box<dyn Future<Output = ()> + Send>>, at: Millis
         return;
     }
     let Some(tier) = inner.chain.near() else { return };
-    tier.near.sweep(inner.env.clock.monotonic());
-    let pause = (tier.near.len() as f64 * PAUSE_EACH) as Millis;
-    inner.sweeps.not_before.store(inner.env.clock.monotonic() + pause, Ordering::Relaxed);
+    if tier.near.ends_at() <= inner.env.clock.monotonic() {
+        tier.near.sweep(inner.env.clock.monotonic());
+        let pause = (tier.near.len() as f64 * PAUSE_EACH) as Millis;
+        inner.sweeps.not_before.store(inner.env.clock.monotonic() + pause, Ordering::Relaxed);
+    }
     cache.sweep_in_time();
 }
