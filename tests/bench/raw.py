@@ -74,7 +74,9 @@ def run(scope: Scope) -> Section:
             get, put = mapping.open()
             for key in KEYS[:100]:
                 put(key, loops.REGION)
-            rounds[mapping.name] = sweep(loops.one_positional, get, KEYS) if verb == "get" else sweep(loops.pairs, put, KEYS)
+            rounds[mapping.name] = (
+                sweep(loops.one_positional, get, KEYS) if verb == "get" else sweep(loops.pairs, put, KEYS)
+            )
         costs = race(rounds, CALLS, ROUNDS)
         base = costs[DICT].thread
         rows = [(name, cost.thread, cost.thread / base) for name, cost in costs.items()]

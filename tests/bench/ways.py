@@ -31,7 +31,9 @@ def run(scope: Scope) -> Section:
         METRICS: hit_of(ours.TTLCache.cached("user:{}", 60, metrics=ours.InMemoryMetrics())(user)),
         "stale hit (SWRCache)": hit_of(stale(ours, refreshing)),
         "near hit through a 2-level chain": hit_of(
-            ours.TTLCache.cached("user:{}", 60, cache=ours.ChainCache([(ours.InMemCache(), 60), (ours.InMemCache(), None)]))(user)
+            ours.TTLCache.cached(
+                "user:{}", 60, cache=ours.ChainCache([(ours.InMemCache(), 60), (ours.InMemCache(), None)])
+            )(user)
         ),
         "near hit of a hybrid": hit_of(
             ours.TTLCache.cached("user:{}", 60, cache=ours.HybridCache(l2_cache=ours.InMemCache()))(user)

@@ -67,7 +67,26 @@ def test_a_template_tells_arguments_apart_by_their_text():
 
 def test_a_default_key_tells_types_apart():
     load, loads = echo(cache(60))
-    values = [1, "1", True, 1.0, None, "None", "'1'", b"1", "b'1'", "a,b", "a\\", "a'", "é", "\n", "", b"", b"\x00", b"'"]
+    values = [
+        1,
+        "1",
+        True,
+        1.0,
+        None,
+        "None",
+        "'1'",
+        b"1",
+        "b'1'",
+        "a,b",
+        "a\\",
+        "a'",
+        "é",
+        "\n",
+        "",
+        b"",
+        b"\x00",
+        b"'",
+    ]
 
     for value in values * 3:
         assert load(value) is value or load(value) == value
@@ -75,7 +94,9 @@ def test_a_default_key_tells_types_apart():
     assert [(type(value), value) for value in loads] == [(type(value), value) for value in values]
 
 
-@pytest.mark.parametrize("number", [0, 9, 10, 99, 100, 9_999, 10_000, 99_999_999, 10**8, -1, -10**8, 2**63 - 1, -(2**63)])
+@pytest.mark.parametrize(
+    "number", [0, 9, 10, 99, 100, 9_999, 10_000, 99_999_999, 10**8, -1, -(10**8), 2**63 - 1, -(2**63)]
+)
 def test_numbers_are_written_as_python_writes_them(number):
     store = InMemCache()
     load, loads = echo(TTLCache.cached("{}", 60, cache=store))
@@ -87,7 +108,9 @@ def test_numbers_are_written_as_python_writes_them(number):
 
 def test_any_text_finds_its_own_entry():
     load, loads = echo(TTLCache.cached("p:{}", 60))
-    texts = [letter * length for letter in ("a", "é", "𝄞") for length in (*range(1, 40), 63, 64, 65, 127, 190, 200, 210, 250)]
+    texts = [
+        letter * length for letter in ("a", "é", "𝄞") for length in (*range(1, 40), 63, 64, 65, 127, 190, 200, 210, 250)
+    ]
 
     for text in texts * 2:
         assert load(text) == text
