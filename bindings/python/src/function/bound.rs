@@ -62,7 +62,7 @@ unsafe extern "C-unwind" fn call_bound(
         if method.is_null() {
             return method;
         }
-        let result = call::PyObject_Vectorcall(method, args, nargsf, kwnames);
+        let result = call::vectorcall(method, args, nargsf, kwnames);
         ffi::Py_DECREF(method);
         result
     }

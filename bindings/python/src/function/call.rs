@@ -27,15 +27,58 @@ use super::{
 };
 use crate::{done::done, errors::exception};
 
-// As PyO3 declares it, but through which an unwinding thread may pass.
+// As PyO3 declares them, but such that an unwinding thread may pass.
 unsafe extern "C-unwind" {
-    pub(super) fn PyObject_Vectorcall(
-        callable: *mut ffi::PyObject,
-        args: *const *mut ffi::PyObject,
-        nargsf: usize,
-        kwnames: *mut ffi::PyObject,
-    ) -> *mut ffi::PyObject;
+    #[cfg(Py_3_11)]
+    fn PyObject_Vectorcall(callable: *mut ffi::PyObject, args: *const *mut ffi::PyObject, nargsf: usize, kwnames: *mut ffi::PyObject) -> *mut ffi::PyObject;
+    #[cfg(not(Py_3_11))]
+    fn PyObject_VectorcallDict(callable: *mut ffi::PyObject, args: *const *mut ffi::PyObject, nargsf: usize, kwargs: *mut ffi::PyObject) -> *mut ffi::PyObject;
     pub(super) fn PyMethod_New(function: *mut ffi::PyObject, instance: *mut ffi::PyObject) -> *mut ffi::PyObject;
+}
+
+/// Calls any object.
+///
+/// # Safety
+/// As PEP 590 says.
+#[cfg(Py_3_11)]
+pub(super) unsafe fn vectorcall(
+    callable: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    nargsf: usize,
+    kwnames: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: the caller's promise.
+    unsafe { PyObject_Vectorcall(callable, args, nargsf, kwnames) }
+}
+
+/// Calls any object. Python 3.10 has the function for it in its headers alone.
+///
+/// # Safety
+/// As PEP 590 says.
+#[cfg(not(Py_3_11))]
+pub(super) unsafe fn vectorcall(
+    callable: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    nargsf: usize,
+    kwnames: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: the caller's promise; the values of keywords lie behind the other arguments.
+    unsafe {
+        if kwnames.is_null() {
+            return PyObject_VectorcallDict(callable, args, nargsf, ptr::null_mut());
+        }
+        let kwargs = ffi::PyDict_New();
+        for at in 0..ffi::PyTuple_GET_SIZE(kwnames) {
+            let value = *args.add(ffi::PyVectorcall_NARGS(nargsf) as usize + at as usize);
+            if kwargs.is_null() || ffi::PyDict_SetItem(kwargs, ffi::PyTuple_GET_ITEM(kwnames, at), value) != 0 {
+                ffi::Py_XDECREF(kwargs);
+                return ptr::null_mut();
+            }
+        }
+        let result = PyObject_VectorcallDict(callable, args, nargsf, kwargs);
+        ffi::Py_XDECREF(kwargs);
+        result
+    }
 }
 
 /// The type of a vectorcall that threads may be unwound through.
@@ -88,11 +131,11 @@ pub(super) unsafe extern "C-unwind" fn call(
         }
         match prepare(py, function, &call) {
             Next::Return(result) => result,
-            Next::PassOn => PyObject_Vectorcall(function.wrapped.as_ptr(), args, nargsf, kwnames),
+            Next::PassOn => vectorcall(function.wrapped.as_ptr(), args, nargsf, kwnames),
             Next::Load([key, args, kwargs]) => {
                 // The first place is for the callee to use.
                 let stack = [ptr::null_mut(), key, args, kwargs];
-                let result = PyObject_Vectorcall(function.slow.as_ptr(), stack.as_ptr().add(1), 3 | ffi::PY_VECTORCALL_ARGUMENTS_OFFSET, ptr::null_mut());
+                let result = vectorcall(function.slow.as_ptr(), stack.as_ptr().add(1), 3 | ffi::PY_VECTORCALL_ARGUMENTS_OFFSET, ptr::null_mut());
                 for object in [key, args, kwargs] {
                     ffi::Py_DECREF(object);
                 }

@@ -64,7 +64,7 @@ unsafe extern "C-unwind" fn read(
         let call = Call::new(args, ffi::PyVectorcall_NARGS(nargsf) as usize, kwnames);
         match hit(py, reader.function.get(), &call) {
             Some(result) => result,
-            None => call::PyObject_Vectorcall(reader.otherwise.as_ptr(), args, nargsf, kwnames),
+            None => call::vectorcall(reader.otherwise.as_ptr(), args, nargsf, kwnames),
         }
     }
 }
