@@ -86,6 +86,8 @@ def plan(
         "positional_only": sum(item.kind is _Parameter.POSITIONAL_ONLY for item in named),
         "defaults": {item.name: item.default for item in named if item.default is not _Parameter.empty},
         "positional": len(positional),
+        # What wraps another function has that one's signature, and may be called in other ways.
+        "checked": not hasattr(function, "__wrapped__"),
         # A call may also give the parameter for the old value, which is not among these.
         "any_position": _Parameter.VAR_POSITIONAL in kinds or old is not None,
         "any_name": _Parameter.VAR_KEYWORD in kinds or old is not None,

@@ -167,6 +167,37 @@ def test_a_call_that_does_not_fit_raises_as_the_function_does(key):
         assert str(ours.value) == str(plain.value)
 
 
+def test_a_keyword_may_be_called_as_a_parameter_that_is_given_by_position():
+    @TTLCache.cached("{}", 60)
+    def load(a, /, **named):
+        loads.append((a, named))
+        return len(loads)
+
+    loads = []
+
+    assert load(1, a=2) == load(1, a=2) == load(1) == 1
+
+
+def test_what_wraps_another_function_may_be_called_in_its_own_way():
+    def with_connection(function):
+        @functools.wraps(function)
+        def call(*args, **kwargs):
+            return function("connection", *args, **kwargs)
+
+        return call
+
+    @TTLCache.cached("user:{}", 60)
+    @with_connection
+    def user(connection, user_id):
+        loads.append((connection, user_id))
+        return user_id
+
+    loads = []
+
+    assert [user(5), user(5), user(6)] == [5, 5, 6]
+    assert loads == [("connection", 5), ("connection", 6)]
+
+
 def test_any_number_of_arguments_reaches_the_loader():
     load, loads = counted(cache(60), lambda *args, **kwargs: None)
 
@@ -370,6 +401,26 @@ def test_stale_hits_do_not_wait_and_are_counted():
     assert store.stats()["stale"] == 101
     go.set()
     wait_until(lambda: load(1) > 1)
+
+
+def test_a_refresh_whose_event_loop_was_closed_is_done_by_another():
+    loads = []
+
+    @SWRCache.cached("{}", 0.02, 3600)
+    async def load(value):
+        loads.append(value)
+        if len(loads) == 2:
+            await asyncio.sleep(3600)
+        return len(loads)
+
+    first = asyncio.new_event_loop()
+    first.run_until_complete(load(1))
+    wait_until(lambda: first.run_until_complete(load(1)) == 1 and len(loads) == 2)
+    first.close()
+
+    second = asyncio.new_event_loop()
+    wait_until(lambda: second.run_until_complete(load(1)) > 1)
+    second.close()
 
 
 def test_a_stale_entry_whose_refresh_failed_is_refreshed_again():
@@ -638,6 +689,41 @@ print("over")
         ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
         assert (ended.returncode, ended.stdout, ended.stderr) == (0, "over\n", "")
+
+
+def test_values_that_are_dropped_in_the_background_do_not_disturb_the_end():
+    code = """
+import time
+from undercroft import InMemCache
+
+class Value:
+    def __del__(self):
+        time.sleep(0.0005)
+
+store = InMemCache()
+for at in range(2000):
+    store.set(f"k:{at}", Value(), 1)
+time.sleep(1.1)
+"""
+    for _ in range(3):
+        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+        assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("limits", [(10_000, 349_999), (1, None), (1, 10), (3, None), (7, 64), (50_000, 2**40)])
+def test_limits_hold_whatever_they_are(limits):
+    most, size = limits
+    store = InMemCache(max_entries=most, max_bytes=size)
+
+    for at in range(15_000):
+        store.set(f"k:{at}", None, 60)
+        store.get(f"k:{at // 2}")
+
+    held = store.near_usage()
+    assert 0 <= held[0] <= most
+    assert size is None or held[1] <= size
+    assert held[0] > 0 or size == 10
 
 
 def test_a_closed_store_answers_nothing():

@@ -116,6 +116,54 @@ def test_a_flight_of_the_parent_does_not_hold_the_child_up():
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_child_refreshes_what_its_parent_was_refreshing():
+    from undercroft import InMemCache, SWRCache
+
+    store = InMemCache()
+    go, started, loads = threading.Event(), threading.Event(), []
+
+    @SWRCache.cached("k", 0.05, 3600, cache=store)
+    def load():
+        loads.append(os.getpid())
+        if len(loads) == 2:
+            started.set()
+            go.wait()
+        return len(loads)
+
+    load()
+    while store.get("k") is not None:
+        time.sleep(0.005)
+    assert load() == 1
+    started.wait()
+
+    def child():
+        while load() < 3:
+            time.sleep(0.005)
+        return 0
+
+    assert fork(child) == 0
+    go.set()
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_what_has_ended_leaves_the_memory_of_a_child():
+    from undercroft import InMemCache, TTLCache
+
+    store = InMemCache()
+    load = TTLCache.cached("{}", None, cache=store)(lambda value: value)
+    for at in range(100):
+        store.set(f"k:{at}", at, 0.5)
+
+    def child():
+        load("another")
+        while store.near_usage()[0] > 1:
+            time.sleep(0.01)
+        return 0
+
+    assert fork(child) == 0
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_background_refreshes_go_on_in_a_child():
     from undercroft import BGCache
 

@@ -10,6 +10,7 @@ use crate::{
     done::done,
     errors::{exception, raise},
     remains::release,
+    visits::Visit,
 };
 
 /// Blocks until `future` is ready, with the interpreter released.
@@ -41,6 +42,7 @@ where
     let (to_loop, to_future) = (event_loop.unbind(), waiting.clone().unbind());
     let task = run_detached(async move {
         let answer = rest.await;
+        let _visit = Visit::begin();
         // An interpreter that is shutting down waits for nothing any more.
         Python::try_attach(|py| {
             release(py);

@@ -163,6 +163,23 @@ unsafe extern "C" fn next(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     }
 }
 
+/// Raises `StopIteration` with a value, which is given away, as Python code would.
+unsafe fn stop_as_usual(value: *mut ffi::PyObject) {
+    unsafe {
+        // An exception unpacks a tuple into several arguments, and an exception would be raised itself.
+        if ffi::PyTuple_Check(value) != 0 || ffi::PyExceptionInstance_Check(value) != 0 {
+            let arguments = ffi::PyTuple_Pack(1, value);
+            if !arguments.is_null() {
+                ffi::PyErr_SetObject(ffi::PyExc_StopIteration, arguments);
+                ffi::Py_DECREF(arguments);
+            }
+        } else {
+            ffi::PyErr_SetObject(ffi::PyExc_StopIteration, value);
+        }
+        ffi::Py_DECREF(value);
+    }
+}
+
 /// Raises `StopIteration` with a value, which is given away.
 ///
 /// The exception is made without a call of its type: that would build a tuple of arguments and take it apart again, for
@@ -191,23 +208,17 @@ unsafe fn stop(value: *mut ffi::PyObject) {
 
 #[cfg(not(all(Py_3_12, not(PyPy), not(GraalPy))))]
 unsafe fn stop(value: *mut ffi::PyObject) {
-    unsafe {
-        // An exception unpacks a tuple into several arguments, and an exception would be raised itself.
-        if ffi::PyTuple_Check(value) != 0 || ffi::PyExceptionInstance_Check(value) != 0 {
-            let arguments = ffi::PyTuple_Pack(1, value);
-            if !arguments.is_null() {
-                ffi::PyErr_SetObject(ffi::PyExc_StopIteration, arguments);
-                ffi::Py_DECREF(arguments);
-            }
-        } else {
-            ffi::PyErr_SetObject(ffi::PyExc_StopIteration, value);
-        }
-        ffi::Py_DECREF(value);
-    }
+    unsafe { stop_as_usual(value) }
 }
 
 unsafe extern "C" fn send(object: *mut ffi::PyObject, _value: *mut ffi::PyObject) -> *mut ffi::PyObject {
-    unsafe { next(object) }
+    unsafe {
+        let value = take(object);
+        if !value.is_null() {
+            stop_as_usual(value);
+        }
+        ptr::null_mut()
+    }
 }
 
 unsafe extern "C" fn throw(object: *mut ffi::PyObject, args: *mut ffi::PyObject) -> *mut ffi::PyObject {
@@ -217,6 +228,10 @@ unsafe extern "C" fn throw(object: *mut ffi::PyObject, args: *mut ffi::PyObject)
             return ptr::null_mut();
         }
         drop_result(object);
+        if ffi::PyExceptionInstance_Check(kind) == 0 && ffi::PyExceptionClass_Check(kind) == 0 {
+            ffi::PyErr_SetString(ffi::PyExc_TypeError, c"exceptions must be classes or instances deriving from BaseException".as_ptr());
+            return ptr::null_mut();
+        }
         let value = if ffi::Py_IsNone(value) != 0 { ptr::null_mut() } else { value };
         if ffi::PyExceptionInstance_Check(kind) != 0 && value.is_null() {
             ffi::PyErr_SetObject(ffi::Py_TYPE(kind).cast(), kind);

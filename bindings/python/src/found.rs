@@ -5,6 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use pyo3::{exceptions::PyException, prelude::*, sync::PyOnceLock};
 use undercroft::engine::{self, Entry, Key, Value, time::FOREVER};
+use undercroft_native::gate;
 
 use crate::{cache::Shared, codec, errors::exception, object};
 
@@ -73,7 +74,11 @@ impl Lease {
     /// Gives the lease up: the next waiter gets it.
     fn drop(&self, py: Python<'_>) {
         let lease = self.inner.lock().take();
-        py.detach(|| drop(lease));
+        // Under locks, so inside the gate: another thread may fork meanwhile.
+        py.detach(|| {
+            let _gate = gate::enter();
+            drop(lease);
+        });
     }
 
     fn __repr__(&self) -> String {

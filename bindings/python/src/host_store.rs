@@ -4,14 +4,7 @@
 //! ttl; the deadlines of what this process wrote are remembered beside it, and what others wrote is fresh as long as
 //! the store has it, and is not copied to other tiers, because nobody knows how long it may live.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -22,40 +15,7 @@ use undercroft::engine::{
 };
 use undercroft_native::gate;
 
-use crate::{errors::from_raised, object};
-
-/// How many calls of users' stores are under way. A number and not a lock: see `undercroft_native::gate`.
-static RUNNING: AtomicUsize = AtomicUsize::new(0);
-
-/// A call under way.
-struct Running;
-
-impl Running {
-    fn begin() -> Self {
-        RUNNING.fetch_add(1, Ordering::SeqCst);
-        Self
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Not below zero: a forked child has forgotten the calls of its parent, and may itself come out of one.
-        let _was_zero = RUNNING.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |running| running.checked_sub(1));
-    }
-}
-
-/// Waits until no user's store is being called: an interpreter that ends under running Python code ends its thread, and
-/// with it the process.
-pub(crate) fn wait_for_calls() {
-    while RUNNING.load(Ordering::SeqCst) > 0 {
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-/// Forgets the calls that only the parent of a forked child makes.
-pub(crate) fn forget_calls() {
-    RUNNING.store(0, Ordering::SeqCst);
-}
+use crate::{errors::from_raised, object, visits::Visit};
 
 /// How many deadlines are remembered for a store that cannot keep them.
 const REMEMBERED: usize = 100_000;
@@ -95,7 +55,7 @@ impl HostStore {
         let inner = self.inner.clone();
         self.env
             .blocking(move || {
-                let _running = Running::begin();
+                let _visit = Visit::begin();
                 gate::outside(|| {
                     let done = Python::try_attach(|py| {
                         work(&inner, inner.store.bind(py)).map_err(|raised| from_raised(py, raised, &format!("`{}.{method}`", inner.label)))

@@ -15,6 +15,7 @@ mod process;
 mod remains;
 mod testing;
 mod tier;
+mod visits;
 
 use pyo3::prelude::*;
 

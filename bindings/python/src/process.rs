@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use undercroft::engine::{Cache, WeakCache};
 use undercroft_native::gate;
 
-use crate::host_store;
+use crate::{remains, visits};
 
 static CACHES: Mutex<Vec<WeakCache>> = Mutex::new(Vec::new());
 
@@ -34,20 +34,22 @@ pub fn after_in_parent() {
 #[pyfunction]
 pub fn after_in_child() {
     gate::open();
-    host_store::forget_calls();
+    visits::forget();
     for cache in CACHES.lock().iter().filter_map(WeakCache::upgrade) {
         cache.after_fork();
     }
 }
 
 /// Waits for users' stores that are being called, and has every store write what is still in memory, because the
-/// interpreter ends.
+/// interpreter ends. From then on nothing is dropped in the background.
 #[pyfunction]
 pub fn flush_all(py: Python<'_>) {
-    py.detach(host_store::wait_for_calls);
+    py.detach(visits::wait_for_all);
     let caches: Vec<Cache> = CACHES.lock().iter().filter_map(WeakCache::upgrade).collect();
     for cache in caches {
         // A store that cannot write now mends itself when it is next opened; there is nobody left to tell.
         let _mended_later = crate::bridge::wait(py, async { cache.flush().await });
     }
+    remains::end();
+    py.detach(visits::wait_for_all);
 }

@@ -4,11 +4,16 @@
 //! interpreter attached, and takes its own reference to the object before anything else can run. So a thread that is
 //! attached itself knows that no other thread is in the middle of that. Where Python has no such lock, nobody glances.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
 
 use pyo3::prelude::*;
 use undercroft::engine::near::Remains;
 use undercroft_native::gate;
+
+use crate::visits::Visit;
 
 static REMAINS: OnceLock<Arc<Remains>> = OnceLock::new();
 
@@ -28,10 +33,19 @@ pub(crate) fn release(_py: Python<'_>) {
     }
 }
 
+/// Whether the interpreter ends.
+static ENDS: AtomicBool = AtomicBool::new(false);
+
+/// Has nothing dropped in the background any more.
+pub(crate) fn end() {
+    ENDS.store(true, Ordering::SeqCst);
+}
+
 /// Called after a sweep in the background. Outside the gate: a thread that forks holds the interpreter.
 fn ask() {
-    gate::outside(|| {
-        // An interpreter that is shutting down drops nothing any more.
-        Python::try_attach(release);
-    });
+    let _visit = Visit::begin();
+    // Looked at as a visitor: the end waits for those who came before it.
+    if !ENDS.load(Ordering::SeqCst) {
+        gate::outside(|| Python::try_attach(release));
+    }
 }

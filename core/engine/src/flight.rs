@@ -17,6 +17,7 @@ use crate::{
     error::{Code, Error, Result},
     key::Key,
     near::Held,
+    time::Millis,
 };
 
 /// What became of the right that a lease gives; known also after the lease ended.
@@ -343,8 +344,8 @@ impl Lease {
     }
 
     /// Has others served `held`, which is stale or due, without a question while the lease is out.
-    pub(crate) fn lend(&mut self, held: Held) {
-        held.lend(true);
+    pub(crate) fn lend(&mut self, held: Held, now: Millis) {
+        held.lend(now);
         self.lent = Some(held);
     }
 
@@ -378,7 +379,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(held) = &self.lent {
-            held.lend(false);
+            held.take_back();
         }
         if !self.ended {
             self.flights.turn(&self.key, self.id);

@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 use undercroft::engine::{self, Outcome, Overdue, Resumed};
+use undercroft_native::gate;
 
 use super::Cache;
 use crate::{
@@ -82,7 +83,12 @@ impl Cache {
     fn fail(&self, py: Python<'_>, lease: &Lease) -> PyResult<Option<Found>> {
         let (cache, lease) = (self.cache(), lease.take(py)?);
         let key = lease.key().clone();
-        Ok(py.detach(|| cache.fail(lease)).map(|entry| Found::entry("stale", entry, &self.shared, &key)))
+        let spare = py.detach(|| {
+            // Under locks, so inside the gate: another thread may fork meanwhile.
+            let _gate = gate::enter();
+            cache.fail(lease)
+        });
+        Ok(spare.map(|entry| Found::entry("stale", entry, &self.shared, &key)))
     }
 
     /// Says how many seconds the caller that loads waits before it asks `overdue`.

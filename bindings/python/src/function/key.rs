@@ -74,14 +74,16 @@ impl Keys {
         let texts: Vec<String> = need("names")?.extract()?;
         let defaults = need("defaults")?.cast_into::<PyDict>()?;
         let defaults: Vec<Option<Py<PyAny>>> = texts.iter().map(|name| Ok(defaults.get_item(name)?.map(Bound::unbind))).collect::<PyResult<_>>()?;
+        // A function that wraps another says what that takes, and may itself take something else.
+        let is_checked: bool = need("checked")?.extract()?;
         let parameters = Parameters {
             names: texts.iter().map(|name| PyString::intern(py, name).unbind()).collect(),
-            required: defaults.iter().rposition(Option::is_none).map_or(0, |last| last + 1),
+            required: if is_checked { defaults.iter().rposition(Option::is_none).map_or(0, |last| last + 1) } else { 0 },
             defaults,
             positional: need("positional")?.extract()?,
             positional_only: need("positional_only")?.extract()?,
-            any_position: need("any_position")?.extract()?,
-            any_name: need("any_name")?.extract()?,
+            any_position: need("any_position")?.extract::<bool>()? || !is_checked,
+            any_name: need("any_name")?.extract::<bool>()? || !is_checked,
             texts,
         };
         let suffix: String = need("suffix")?.extract()?;
@@ -166,10 +168,10 @@ impl Parameters {
     fn fits_names(&self, call: &Call<'_>) -> bool {
         let given = call.args.len().min(self.positional);
         let known = call.names.iter().all(|name| match self.index_of(*name) {
-            // Twice, or where it may be given by position alone.
-            Some(at) if at < given => false,
+            // A name of its own, where the parameter is given by position alone.
             Some(at) if at < self.positional_only => self.any_name,
-            Some(_) => true,
+            // Not twice.
+            Some(at) => at >= given,
             None => self.any_name,
         });
         known && (given..self.required).all(|at| self.find(at, call).is_some())

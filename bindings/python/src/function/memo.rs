@@ -75,12 +75,12 @@ impl<'a> Asked<'a> {
         Some(Self { few, plain, first, second })
     }
 
-    /// Returns the texts among the arguments.
+    /// Returns the texts among the arguments; nothing at all where one of them has no UTF-8.
     #[inline(always)]
-    fn texts(&self) -> (Option<&[u8]>, Option<&[u8]>) {
+    fn texts(&self) -> Option<[Option<&[u8]>; 2]> {
         // SAFETY: they are exact `str`s, and arguments of the call under way.
-        let text = |value, kind| unsafe { if kind == TEXT { utf8(value) } else { None } };
-        (text(self.first, self.plain.kinds & 0xff), text(self.second, self.plain.kinds >> SECOND))
+        let text = |value, kind| unsafe { if kind == TEXT { utf8(value).map(Some) } else { Some(None) } };
+        Some([text(self.first, self.plain.kinds & 0xff)?, text(self.second, self.plain.kinds >> SECOND)?])
     }
 
     /// Says whether a key was made of these texts; `lengths` are those of the texts that it was made of.
@@ -89,7 +89,7 @@ impl<'a> Asked<'a> {
         if self.plain.kinds & 0xff != TEXT && self.plain.kinds >> SECOND != TEXT {
             return true;
         }
-        let (first, second) = self.texts();
+        let Some([first, second]) = self.texts() else { return false };
         // The first stands behind what begins every key, the second before what ends it.
         first.is_none_or(|text| text.len() == usize::from(lengths[0]) && &key[self.few.before..self.few.before + text.len()] == text)
             && second.is_none_or(|text| {
@@ -123,7 +123,7 @@ struct Slot {
 
 const EMPTY: Slot = Slot { plain: Plain { first: 0, second: 0, kinds: ABSENT }, lengths: [0; 2], recall: None };
 const FEWEST: usize = 64;
-const MOST: usize = 8192;
+const MOST: usize = 4096;
 
 impl Memo {
     /// Finds the entry of these arguments.
@@ -161,8 +161,8 @@ impl Memo {
         table.crowded += usize::from(free.is_none());
         // One of two, and not always the same.
         let chosen = at + free.unwrap_or(table.crowded & 1);
-        let (first, second) = asked.texts();
-        let lengths = [first, second].map(|text| text.map_or(0, |text| text.len() as u16));
+        let Some(texts) = asked.texts() else { return };
+        let lengths = texts.map(|text| text.map_or(0, |text| text.len() as u16));
         table.slots[chosen] = Slot { plain: asked.plain, lengths, recall: Some(recall) };
     }
 }

@@ -74,6 +74,8 @@ impl Cache {
     /// the error of a far tier with `on_error = "raise"`.
     pub async fn begin(&self, key: &Key, ask: &Ask) -> Result<Outcome> {
         self.check_open()?;
+        // In a forked child nothing is planned yet.
+        self.sweep_in_time();
         let window = ask.policy.window();
         if let Some(near) = self.look_near(key, window, ask).filter(|near| near.state != State::Spare) {
             return Ok(self.outcome(key, near));
@@ -126,7 +128,7 @@ impl Cache {
                     lease.settle(&near.entry);
                     return Ok(Outcome::Hit(self.served(&key, near.entry, State::Fresh), None));
                 }
-                lease.lend(near.held);
+                lease.lend(near.held, self.inner.env.clock.monotonic());
                 return Ok(self.shared(lease, near.entry, near.state));
             }
             Some(near) => spare = Some(near.entry),
@@ -171,9 +173,14 @@ impl Cache {
     }
 
     fn claim_for(&self, key: &Key, near: &Near) -> Option<Lease> {
-        let mut lease = self.inner.flights.claim(key)?;
+        let now = self.inner.env.clock.monotonic();
+        let Some(mut lease) = self.inner.flights.claim(key) else {
+            // Still under way: for another term nobody else needs to ask.
+            near.held.lend(now);
+            return None;
+        };
         lease.set_spare(near.entry.clone());
-        lease.lend(near.held.clone());
+        lease.lend(near.held.clone(), now);
         Some(lease)
     }
 

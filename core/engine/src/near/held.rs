@@ -10,7 +10,7 @@ use std::{
     ptr::{self, NonNull},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, fence},
+        atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence},
     },
 };
 
@@ -35,8 +35,8 @@ pub(super) struct Node {
     key: u16,
     /// How often it was used lately, up to [`MOST_USES`].
     uses: AtomicU8,
-    /// Whether a caller is refreshing it: the others are served meanwhile.
-    lent: AtomicBool,
+    /// When it was lent because a caller refreshes it, in [`TERM`]s and above zero: the others are served meanwhile.
+    lent: AtomicU8,
     /// Until when it may be returned without another thought, on the monotonic clock.
     plain_until: AtomicU64,
     /// A [`Raw`], or, with the lowest bit set, a `Box<Value>`.
@@ -59,6 +59,9 @@ const IS_SIZED: u16 = 0x4000;
 const BOXED: usize = 1;
 const ENDLESS: u32 = u32::MAX;
 const MOST_USES: u8 = 3;
+/// How long a loan lasts at least, as a power of two, in milliseconds. Then somebody asks whether the refresh is still under
+/// way: who does it may be gone, with its event loop or in a fork.
+const TERM: u32 = 10;
 
 // SAFETY: everything inside is either immutable, atomic, or `Send + Sync` itself (`Raw`, `Value`).
 unsafe impl Send for Held {}
@@ -124,7 +127,7 @@ impl Held {
             place: AtomicU32::new(0),
             key: flagged,
             uses: AtomicU8::new(0),
-            lent: AtomicBool::new(false),
+            lent: AtomicU8::new(0),
             plain_until: AtomicU64::new(plain_until),
             object,
         };
@@ -286,9 +289,20 @@ impl Held {
     }
 
     /// Lets callers be served while one of them, who holds the lease, refreshes the value.
-    pub(crate) fn lend(&self, lent: bool) {
-        self.node().lent.store(lent, Ordering::Relaxed);
+    pub(crate) fn lend(&self, now: Millis) {
+        self.node().lent.store(term(now), Ordering::Relaxed);
     }
+
+    /// Ends the loan.
+    pub(crate) fn take_back(&self) {
+        self.node().lent.store(0, Ordering::Relaxed);
+    }
+}
+
+/// Numbers the terms, over and over again, from 1 on.
+#[inline]
+fn term(now: Millis) -> u8 {
+    ((now >> TERM) % 255) as u8 + 1
 }
 
 impl Node {
@@ -321,7 +335,8 @@ impl Node {
     /// whether it is fresh.
     #[inline]
     pub(super) fn lent(&self, now: Millis, window: Millis) -> Option<bool> {
-        if !self.lent.load(Ordering::Relaxed) {
+        let lent = self.lent.load(Ordering::Relaxed);
+        if lent == 0 || (lent != term(now) && lent != term(now.saturating_sub(1 << TERM))) {
             return None;
         }
         let fresh_at = self.fresh_at();
@@ -477,6 +492,22 @@ mod tests {
         assert!(held.is_plain(109) && !held.is_plain(110));
         assert!(held.is_fresh(109) && !held.is_fresh(110));
         assert!(held.is_servable(149) && !held.is_servable(150));
+    }
+
+    #[test]
+    fn a_loan_ends_when_nobody_renews_it() {
+        let held = held(Life { created_at: 900, fresh_until: 1_000, stale_until: FOREVER }, 1_000, 50_000);
+        let lent = |now| held.node().lent(now, FOREVER);
+
+        assert_eq!(lent(50_000), None);
+        held.lend(50_000);
+        assert_eq!(lent(50_000), Some(false));
+        assert_eq!(lent(50_900), Some(false));
+        assert_eq!(lent(53_000), None);
+        held.lend(53_000);
+        assert_eq!(lent(53_000), Some(false));
+        held.take_back();
+        assert_eq!(lent(53_000), None);
     }
 
     #[test]

@@ -104,15 +104,16 @@ impl Near {
 
     /// Makes an empty tier whose entries wait in `remains` after they were taken out: one that can be glanced at.
     pub fn with_remains(limits: Limits, remains: Option<Arc<Remains>>) -> Self {
-        let entries = limits.max_entries.max(1);
-        let capacity = limits.max_bytes.unwrap_or(entries).max(1);
-        let weigh = Weigh { floor: (capacity / entries).max(1), by_bytes: limits.max_bytes.is_some() };
-        let count = shards(&limits);
-        let changes = Changes::new(entries);
+        let most = limits.max_entries.max(1);
+        let (capacity, weigh) = match limits.max_bytes {
+            Some(bytes) => (bytes.max(1), Weigh::Bytes),
+            None => (most, Weigh::Entries),
+        };
+        let (count, changes) = (shards(&limits), Changes::new(most));
         let part = |at: u64| {
             // What does not divide goes to the first ones.
-            let share = capacity / count + u64::from(at < capacity % count);
-            Part { table: Table::new(changes.clone()), shard: Mutex::new(Shard::new(share, weigh)) }
+            let share = |of: u64| of / count + u64::from(at < of % count);
+            Part { table: Table::new(changes.clone()), shard: Mutex::new(Shard::new(share(capacity), share(most), weigh)) }
         };
         Self {
             parts: (0..count).map(part).collect(),
@@ -250,8 +251,8 @@ impl Near {
         let life = entry.life.capped(max_ttl, wall);
         let hash = self.hash(key.as_bytes());
         let new = Held::new(key, hash, Kept::of(&entry.value), Term { life, wall, now, refresh_at: policy.refresh_at(&entry.life) });
-        self.expect_end(new.gone_at());
-        self.change(hash, |shard, table, removed| {
+        let gone_at = new.gone_at();
+        let held = self.change(hash, |shard, table, removed| {
             // SAFETY: the lock is held, and what is in the table is alive.
             let known = unsafe { table.find(hash, new.key().as_bytes()) }.map(shard::borrowed);
             if !admit(shard.generation(hash), known.as_deref()) {
@@ -261,7 +262,10 @@ impl Near {
             // SAFETY: the lock is held.
             unsafe { shard.insert(table, hash, new, now, removed) };
             true
-        })
+        });
+        // Now that it is there: a sweep that has passed by before has forgotten what it did not see.
+        self.expect_end(gone_at);
+        held
     }
 
     /// Changes a shard; what that takes out is dropped, or laid aside, when its lock is released.
@@ -281,7 +285,7 @@ impl Near {
     pub(crate) unsafe fn put_raw(&self, key: &str, (raw, size): (Raw, u64), term: Term, admit: impl FnOnce() -> bool) -> (bool, Removed) {
         let hash = self.hash(key.as_bytes());
         let new = Held::new(key, hash, Kept::Raw(raw, size), term);
-        self.expect_end(new.gone_at());
+        let gone_at = new.gone_at();
         let mut removed = Removed::default();
         let part = self.part(hash);
         let mut shard = part.shard.lock();
@@ -292,6 +296,8 @@ impl Near {
         }
         // SAFETY: the lock is held.
         unsafe { shard.insert(&part.table, hash, new, term.now, &mut removed) };
+        drop(shard);
+        self.expect_end(gone_at);
         (true, removed)
     }
 

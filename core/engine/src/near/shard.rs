@@ -21,7 +21,9 @@ const HOT: u64 = 98;
 const STRIPES: usize = 32;
 
 pub(super) struct Shard {
+    /// How much the entries may weigh, and how many they may be.
     capacity: u64,
+    most: usize,
     weigh: Weigh,
     cold: Queue,
     hot: Queue,
@@ -29,22 +31,28 @@ pub(super) struct Shard {
     generations: [u64; STRIPES],
 }
 
+/// What an entry weighs.
 #[derive(Clone, Copy)]
-pub(super) struct Weigh {
-    /// The least weight: with both bounds, an entry weighs at least its share of the bytes, so that one sum keeps both.
-    pub(super) floor: u64,
-    pub(super) by_bytes: bool,
+pub(super) enum Weigh {
+    /// One.
+    Entries,
+    /// The bytes of key and value.
+    Bytes,
 }
 
 impl Weigh {
     pub(super) fn weight(self, held: &Held) -> u64 {
-        if self.by_bytes { (held.key().len() as u64 + held.size()).max(self.floor) } else { 1 }
+        match self {
+            Weigh::Entries => 1,
+            Weigh::Bytes => held.key().len() as u64 + held.size(),
+        }
     }
 }
 
 impl Shard {
-    pub(super) fn new(capacity: u64, weigh: Weigh) -> Self {
-        Self { capacity, weigh, cold: Queue::new(0), hot: Queue::new(QUEUE), ghosts: Ghosts::default(), generations: [0; STRIPES] }
+    pub(super) fn new(capacity: u64, most: u64, weigh: Weigh) -> Self {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        Self { capacity, most, weigh, cold: Queue::new(0), hot: Queue::new(QUEUE), ghosts: Ghosts::default(), generations: [0; STRIPES] }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -82,22 +90,20 @@ impl Shard {
             // SAFETY: as above; the queue keeps `known` alive until it is in `removed`.
             unsafe { self.replace(table, hash, known, new, weight, removed) };
         } else {
-            while self.weight() + weight > self.capacity {
+            while self.weight() + weight > self.capacity || self.len() >= self.most {
                 // SAFETY: as above.
                 unsafe { self.evict(table, now, removed) };
             }
             let pointer = new.pointer();
-            // Every entry weighs at least the floor.
-            let most = usize::try_from(self.capacity / self.weigh.floor).unwrap_or(usize::MAX);
             if self.ghosts.take(new.hash()) {
                 self.warm(new, weight);
-            } else if self.ghosts.is_empty() && self.hot.weight + weight <= self.hot_capacity() {
+            } else if self.ghosts.is_empty() && self.hot_has_room(weight, 1) {
                 self.hot.push(new, weight);
             } else {
                 self.cold.push(new, weight);
             }
             // SAFETY: as above; the queue keeps the node alive.
-            removed.table(unsafe { table.insert(hash, pointer, most) });
+            removed.table(unsafe { table.insert(hash, pointer, self.most) });
         }
         while self.weight() > self.capacity {
             // SAFETY: as above.
@@ -147,15 +153,17 @@ impl Shard {
         self.cold.weight + self.hot.weight
     }
 
-    fn hot_capacity(&self) -> u64 {
-        // Divided first: a capacity may be all the bytes there are.
-        self.capacity / 100 * HOT + self.capacity % 100 * HOT / 100
+    /// Says whether so many more, which weigh so much, still fit into the clock.
+    fn hot_has_room(&self, weight: u64, more: usize) -> bool {
+        // Divided first: a limit may be the largest number there is.
+        let share = |limit: u64| limit / 100 * HOT + limit % 100 * HOT / 100;
+        self.hot.weight + weight <= share(self.capacity) && (self.hot.len() + more) as u64 <= share(self.most as u64)
     }
 
     /// Adds an entry to the clock; what the hand finds unused makes room.
     fn warm(&mut self, held: Held, weight: u64) {
         self.hot.push(held, weight);
-        while self.hot.weight > self.hot_capacity() && self.turn() {}
+        while !self.hot_has_room(0, 0) && self.turn() {}
     }
 
     /// Moves the hand on by one: a used entry stays, an unused one falls into the short queue.
