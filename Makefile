@@ -77,4 +77,4 @@ bench: wheel $(BENCH_VENV)/ready
 stress: install
 	@command -v valgrind >/dev/null || { echo 'undercroft: please install valgrind' >&2; exit 1; }
 	cd tests/python && PYTHONMALLOC=malloc valgrind -q --undef-value-errors=no --leak-check=no --error-exitcode=1 \
-		$(VENV)/bin/python -m pytest -q -p no:cacheprovider test_hits.py test_concurrency.py
+		$(VENV)/bin/python -m pytest -q -p no:cacheprovider test_calls.py test_hits.py test_memory.py test_concurrency.py

@@ -2,7 +2,8 @@
 //!
 //! | file | idea |
 //! |---|---|
-//! | `held` | an entry: one allocation |
+//! | `node`, `held` | an entry: one allocation, and what can be asked of it |
+//! | `glance` | looking without a lock |
 //! | `table` | from a key to its entry; read without a lock |
 //! | `queue`, `shard` | who has to go: in `make bench` the hit ratios are on average within half a point of the best peer's |
 //! | `remains` | when what was taken out may be dropped |
@@ -10,7 +11,10 @@
 //! Everyone reads under a shard's lock, except a host that can say when nobody is reading: it glances
 //! ([`Near::glance`]) without any, which is the whole of a hit in Python.
 
+mod glance;
 mod held;
+mod limits;
+mod node;
 mod queue;
 mod remains;
 mod shard;
@@ -29,8 +33,10 @@ use std::{
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 
+pub use glance::{Glance, Recall, Seen};
 pub use held::Held;
 pub(crate) use held::Term;
+pub use limits::Limits;
 pub use remains::{Remains, Removed};
 
 use crate::{
@@ -41,24 +47,11 @@ use crate::{
     time::{FOREVER, Millis},
     value::{Raw, Value},
 };
-use held::{Kept, Node};
+use held::Kept;
+use limits::shards;
+use node::Node;
 use shard::{Shard, Weigh};
 use table::{Changes, Table};
-
-/// How much a near tier may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// How many entries.
-    pub max_entries: u64,
-    /// How many bytes of keys and values; values of unknown size count as nothing.
-    pub max_bytes: Option<u64>,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { max_entries: 100_000, max_bytes: None }
-    }
-}
 
 /// Proof of when a read began: an insertion with it is void if the key was written or deleted since.
 #[derive(Clone, Copy, Debug)]
@@ -87,14 +80,6 @@ struct Part {
 /// How many entries a sweep looks at under one lock. What is added or removed between two slices may be passed over, and
 /// is seen by the next sweep.
 const SLICE: usize = 1024;
-
-/// Each shard has its share of the limits to itself: few of them for small limits, so that nothing is refused that fits.
-/// A power of two: a remainder would take as long as all the rest of a hit.
-fn shards(limits: &Limits) -> u64 {
-    let by_entries = limits.max_entries / 4096;
-    let by_bytes = limits.max_bytes.map_or(u64::MAX, |bytes| bytes / (64 << 20));
-    1 << by_entries.min(by_bytes).clamp(1, 16).ilog2()
-}
 
 impl Near {
     /// Makes an empty tier within `limits`.
@@ -137,53 +122,6 @@ impl Near {
     fn part(&self, hash: u64) -> &Part {
         // The low half places an entry in its table, the upper bits tell entries apart.
         &self.parts[(hash >> 32) as usize & (self.parts.len() - 1)]
-    }
-
-    /// Says whether the tier can be glanced at.
-    #[inline]
-    pub fn can_glance(&self) -> bool {
-        self.remains.is_some()
-    }
-
-    /// Finds what is held under `key`, without a lock, a count or a wait. It may miss what is being moved.
-    ///
-    /// # Safety
-    /// Nobody calls [`Remains::release`] before the caller is done with the answer; and the tier has remains
-    /// ([`Near::can_glance`]).
-    #[inline]
-    pub unsafe fn glance(&self, hash: u64, key: &[u8]) -> Option<Glance<'_>> {
-        debug_assert!(self.can_glance(), "without remains, entries are dropped at once");
-        // SAFETY: what is removed waits in the remains, which nobody releases meanwhile.
-        let node = unsafe { self.part(hash).table.find(hash, key) }?;
-        // SAFETY: as above.
-        Some(Glance(unsafe { node.as_ref() }))
-    }
-
-    /// Finds what is held under `key` as [`Near::glance`] does, and how to find it again without the key.
-    ///
-    /// # Safety
-    /// As [`Near::glance`].
-    #[inline]
-    pub unsafe fn glance_to_recall(&self, hash: u64, key: &[u8]) -> Option<(Glance<'_>, Recall)> {
-        // Read first: what leaves from here on is noticed.
-        let changes = self.changes.of(hash as u32).load(Ordering::Acquire);
-        // SAFETY: the caller's promise.
-        let glance = unsafe { self.glance(hash, key) }?;
-        let recall = Recall { node: NonNull::from(glance.0), hash: hash as u32, changes };
-        Some((glance, recall))
-    }
-
-    /// Finds an entry of this tier again, unless it has left, or another may have in its stead.
-    ///
-    /// # Safety
-    /// As [`Near::glance`]; `recall` is from this tier.
-    #[inline(always)]
-    pub unsafe fn recall(&self, recall: &Recall) -> Option<Glance<'_>> {
-        if self.changes.of(recall.hash).load(Ordering::Acquire) != recall.changes {
-            return None;
-        }
-        // SAFETY: the entry has not left the table before this look, so it is alive, and stays so while the caller looks.
-        Some(Glance(unsafe { recall.node.as_ref() }))
     }
 
     /// Returns what is held under `key`, expired or not, and marks it as used.
@@ -441,65 +379,6 @@ impl Near {
     /// Returns how many bytes the keys and values take, as far as their sizes are known.
     pub fn bytes(&self) -> u64 {
         self.entries("").iter().map(|held| held.key().len() as u64 + held.size()).sum()
-    }
-}
-
-/// Where an entry was seen. It keeps nothing alive, and is worth nothing once the entry has left.
-#[derive(Clone, Copy, Debug)]
-pub struct Recall {
-    node: NonNull<Node>,
-    hash: u32,
-    changes: u32,
-}
-
-// SAFETY: the pointer is followed only by `Near::recall`, whose caller promises what that takes.
-unsafe impl Send for Recall {}
-// SAFETY: as above.
-unsafe impl Sync for Recall {}
-
-/// What a host sees that looks without a lock.
-pub struct Glance<'a>(&'a Node);
-
-/// What a glance says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen {
-    /// Return it: it is fresh, and nothing is due.
-    Fresh,
-    /// Return it: it is stale, and another caller is refreshing it.
-    Stale,
-    /// Ask.
-    Unsure,
-}
-
-impl Glance<'_> {
-    /// Says whether the value can be returned at once to a reader that takes stale values for `window` after freshness,
-    /// and marks it as used if so.
-    #[inline]
-    pub fn judge(&self, now: Millis, window: Millis) -> Seen {
-        if self.0.is_plain(now) {
-            self.0.mark();
-            return Seen::Fresh;
-        }
-        let Some(is_fresh) = self.0.lent(now, window) else { return Seen::Unsure };
-        self.0.mark();
-        if is_fresh { Seen::Fresh } else { Seen::Stale }
-    }
-
-    /// Returns the key.
-    #[inline]
-    pub fn key(&self) -> &str {
-        self.0.key()
-    }
-
-    /// Returns the pointer to the host's object, where that alone is kept.
-    #[inline]
-    pub fn raw(&self) -> Option<NonNull<()>> {
-        self.0.raw()
-    }
-
-    /// Returns the value that is kept instead.
-    pub fn value(&self) -> Option<&Value> {
-        self.0.boxed()
     }
 }
 

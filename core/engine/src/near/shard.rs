@@ -8,7 +8,8 @@
 use std::ptr::NonNull;
 
 use super::{
-    held::{Held, Node},
+    held::Held,
+    node::Node,
     queue::{QUEUE, Queue},
     remains::Removed,
     table::Table,

@@ -12,7 +12,7 @@ use std::{
     },
 };
 
-use super::held::Node;
+use super::node::Node;
 
 pub(super) struct Table {
     current: AtomicPtr<Buckets>,
