@@ -75,6 +75,6 @@ bench: wheel $(BENCH_VENV)/ready
 
 # What the interpreter itself does with memory is not ours to find fault with: only wrong addresses count.
 stress: install
-	@command -v valgrind >/dev/null || { echo 'undercroft: please install valgrind' >&2; exit 1; }
+	@tests/tools.sh $(PYTHON) valgrind
 	cd tests/python && PYTHONMALLOC=malloc valgrind -q --undef-value-errors=no --leak-check=no --error-exitcode=1 \
 		$(VENV)/bin/python -m pytest -q -p no:cacheprovider test_calls.py test_hits.py test_memory.py test_concurrency.py
