@@ -1,9 +1,7 @@
 //! A cached function bound to an instance: a method.
 
-use std::sync::Once;
-
 use pyo3::{
-    PyTraverseError, PyTypeInfo, PyVisit,
+    PyTraverseError, PyVisit,
     basic::CompareOp,
     ffi,
     prelude::*,
@@ -25,12 +23,7 @@ pub struct BoundFunction {
 
 impl BoundFunction {
     pub(super) fn make<'py>(py: Python<'py>, function: Py<CachedFunction>, instance: Py<PyAny>) -> PyResult<Bound<'py, Self>> {
-        static QUICKENED: Once = Once::new();
-        let made = Bound::new(py, Self { vectorcall: call::as_vectorcall(call_bound), function, instance })?;
-        let offset = (&raw const made.get().vectorcall).addr() - made.as_ptr().addr();
-        // SAFETY: this is the first object of the type, and it shows where all of them keep the function.
-        QUICKENED.call_once(|| unsafe { call::quicken(Self::type_object_raw(py), offset, 0) });
-        Ok(made)
+        call::callable!(py, 0, Self { vectorcall: call::as_vectorcall(call_bound), function, instance })
     }
 }
 

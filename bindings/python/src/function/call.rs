@@ -84,6 +84,19 @@ pub(super) unsafe fn vectorcall(
 /// The type of a vectorcall that threads may be unwound through.
 type Vectorcall = unsafe extern "C-unwind" fn(*mut ffi::PyObject, *const *mut ffi::PyObject, usize, *mut ffi::PyObject) -> *mut ffi::PyObject;
 
+/// Makes an object of one of our classes that keep a `vectorcall`, and has the class called through that.
+macro_rules! callable {
+    ($py:expr, $flags:expr, $value:expr) => {{
+        static QUICKENED: std::sync::Once = std::sync::Once::new();
+        let made = Bound::new($py, $value)?;
+        let offset = (&raw const made.get().vectorcall).addr() - made.as_ptr().addr();
+        // SAFETY: this is the first object of the class, and it shows where all of them keep the function.
+        QUICKENED.call_once(|| unsafe { $crate::function::call::quicken(<Self as pyo3::PyTypeInfo>::type_object_raw($py), offset, $flags) });
+        Ok(made)
+    }};
+}
+pub(super) use callable;
+
 /// Has a type's objects called through `vectorcall`, which they keep at `offset`.
 ///
 /// # Safety

@@ -19,12 +19,12 @@ mod reader;
 mod template;
 
 use std::sync::{
-    Arc, Once,
+    Arc,
     atomic::{AtomicBool, Ordering},
 };
 
 use pyo3::{
-    PyTraverseError, PyTypeInfo, PyVisit,
+    PyTraverseError, PyVisit,
     exceptions::PyAttributeError,
     ffi,
     prelude::*,
@@ -86,7 +86,6 @@ impl CachedFunction {
         passes: bool,
         on_hit: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, Self>> {
-        static QUICKENED: Once = Once::new();
         let keys = Keys::new(plan)?;
         let quick = Quick::of(&keys);
         let is_bare = keys.fixed().is_some() && keys.parameters.texts().is_empty() && !is_async && !passes && on_hit.is_none();
@@ -96,8 +95,10 @@ impl CachedFunction {
             (_, true) => call::call_few,
             _ => call::call,
         };
-        let made = Bound::new(
+        // A descriptor of methods: `__get__` binds the first argument.
+        call::callable!(
             py,
+            ffi::Py_TPFLAGS_METHOD_DESCRIPTOR,
             Self {
                 vectorcall: call::as_vectorcall(vectorcall),
                 wrapped,
@@ -114,13 +115,8 @@ impl CachedFunction {
                 on_hit,
                 hits: Glances::default(),
                 is_method: AtomicBool::new(is_method),
-            },
-        )?;
-        let offset = (&raw const made.get().vectorcall).addr() - made.as_ptr().addr();
-        // SAFETY: this is the first object of the type, and it shows where all of them keep the function. That the type
-        // is a descriptor of methods is true: `__get__` binds the first argument.
-        QUICKENED.call_once(|| unsafe { call::quicken(Self::type_object_raw(py), offset, ffi::Py_TPFLAGS_METHOD_DESCRIPTOR) });
-        Ok(made)
+            }
+        )
     }
 
     /// What `function.__call__` is; a call goes through the slot of the type.

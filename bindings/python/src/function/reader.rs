@@ -1,9 +1,7 @@
 //! A reader of one key: what `BGCache.get_reader` returns.
 
-use std::sync::Once;
-
 use pyo3::{
-    PyTraverseError, PyTypeInfo, PyVisit, ffi,
+    PyTraverseError, PyVisit, ffi,
     prelude::*,
     types::{PyDict, PyTuple},
 };
@@ -27,12 +25,7 @@ impl Reader {
     /// Makes one of a cached function without parameters.
     #[staticmethod]
     fn make<'py>(py: Python<'py>, function: Py<CachedFunction>, otherwise: Py<PyAny>) -> PyResult<Bound<'py, Self>> {
-        static QUICKENED: Once = Once::new();
-        let made = Bound::new(py, Self { vectorcall: call::as_vectorcall(read), function, otherwise })?;
-        let offset = (&raw const made.get().vectorcall).addr() - made.as_ptr().addr();
-        // SAFETY: this is the first object of the type, and it shows where all of them keep the function.
-        QUICKENED.call_once(|| unsafe { call::quicken(Self::type_object_raw(py), offset, 0) });
-        Ok(made)
+        call::callable!(py, 0, Self { vectorcall: call::as_vectorcall(read), function, otherwise })
     }
 
     /// What `function.__call__` is; a call goes through the slot of the type.
