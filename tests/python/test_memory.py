@@ -80,6 +80,19 @@ def test_what_has_ended_leaves_memory_without_being_asked():
     assert store.near_usage()[0] == 1
 
 
+def test_what_has_ended_leaves_every_memory_of_a_chain():
+    far = InMemCache()
+    chain = ChainCache([(InMemCache(), None), (far, None)])
+    value = Value()
+    watch = weakref.ref(value)
+    chain.set("k", value, 0.05)
+    del value
+
+    wait_until(lambda: watch() is None)
+
+    assert far.near_usage()[0] == 0
+
+
 def test_what_ends_sooner_is_swept_sooner():
     store = InMemCache()
     store.set("long", Value(), 3600)

@@ -67,6 +67,7 @@ impl Store for Memory {
         let clock = &*self.env.clock;
         let present = |held: Option<&Held>| mode != PutMode::Always && held.is_some_and(|held| held.is_fresh(clock.monotonic()));
         let stored = self.near.put_unless(key, &entry, &Policy::default(), None, clock, present);
+        self.near.sweep_in_time(&self.env, clock.coarse());
         Ok(if stored { Put::Stored } else { Put::Present })
     }
 

@@ -1,7 +1,6 @@
 //! Caches: a chain, the flights over it, and a default policy. This is what users hold.
 
 mod read;
-mod sweep;
 mod write;
 
 use std::sync::{
@@ -22,7 +21,6 @@ use crate::{
     store::StoreExt,
     time::Millis,
 };
-use sweep::Sweeps;
 
 /// What one call asks for beside its key.
 #[derive(Clone, Debug, Default)]
@@ -104,7 +102,6 @@ struct Inner {
     events: Events,
     loader: Arc<str>,
     closed: AtomicBool,
-    sweeps: Sweeps,
 }
 
 impl Cache {
@@ -114,16 +111,7 @@ impl Cache {
     /// `config_invalid` when the policy makes no sense.
     pub fn new(chain: Chain, policy: Policy, env: Env) -> Result<Self> {
         policy.check()?;
-        let inner = Inner {
-            chain,
-            flights: Arc::default(),
-            policy,
-            env,
-            events: Events::default(),
-            loader: "loader".into(),
-            closed: AtomicBool::new(false),
-            sweeps: Sweeps::default(),
-        };
+        let inner = Inner { chain, flights: Arc::default(), policy, env, events: Events::default(), loader: "loader".into(), closed: AtomicBool::new(false) };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -206,6 +194,31 @@ impl Cache {
         if self.is_closed() { None } else { self.inner.flights.claim(key) }
     }
 
+    /// Removes what can never be served again from every tier, and says how many there were.
+    ///
+    /// # Errors
+    /// The first failure of a far tier, after all were asked.
+    pub async fn sweep(&self) -> Result<u64> {
+        self.check_open()?;
+        let (clock, chain) = (&self.inner.env.clock, &self.inner.chain);
+        let mut count = chain.near().map_or(0, |tier| tier.near.sweep(clock.monotonic()));
+        let mut failed = None;
+        for tier in chain.far() {
+            match tier.store.sweep(clock.wall()).await {
+                Ok(swept) => count += swept,
+                Err(error) => failed = failed.or(Some(error.at(&tier.name))),
+            }
+        }
+        failed.map_or(Ok(count), Err)
+    }
+
+    /// Has the near tier swept when the first of its entries ends.
+    fn sweep_in_time(&self, now: Millis) {
+        if let Some(tier) = self.inner.chain.near() {
+            tier.near.sweep_in_time(&self.inner.env, now);
+        }
+    }
+
     /// Closes the cache and its far stores. Later calls fail with `closed`.
     ///
     /// # Errors
@@ -237,7 +250,9 @@ impl Cache {
     /// Makes the cache usable in the child of a fork, where the threads that flew its flights do not exist.
     pub fn after_fork(&self) {
         self.inner.flights.forget();
-        self.inner.sweeps.forget();
+        if let Some(tier) = self.inner.chain.near() {
+            tier.near.forget_sweep();
+        }
     }
 
     fn check_open(&self) -> Result<()> {

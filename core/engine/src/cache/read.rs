@@ -75,7 +75,7 @@ impl Cache {
     pub async fn begin(&self, key: &Key, ask: &Ask) -> Result<Outcome> {
         self.check_open()?;
         // In a forked child nothing is planned yet.
-        self.sweep_in_time();
+        self.sweep_in_time(self.inner.env.clock.coarse());
         let window = ask.policy.window();
         if let Some(near) = self.look_near(key, window, ask).filter(|near| near.state != State::Spare) {
             return Ok(self.outcome(key, near));
@@ -268,7 +268,7 @@ impl Cache {
             let written = inner.chain.promote(key, &found, now, ask, &inner.events).await;
             let void =
                 near.zip(ticket).is_some_and(|(tier, ticket)| !tier.near.promote(key, &found.entry, &ask.policy, tier.max_ttl, &*inner.env.clock, ticket));
-            self.sweep_in_time();
+            self.sweep_in_time(inner.env.clock.coarse());
             if void {
                 // A delete or a put overtook this read (law 7): take back what was copied, it may be older.
                 for index in written {

@@ -136,7 +136,7 @@ impl Cache {
         let (held, removed) = unsafe { tier.near.put_raw(key, raw(), term, || inner.flights.is_empty()) };
         if held {
             inner.events.on(Kind::Put, key);
-            self.sweep_in_time();
+            self.sweep_in_time(now);
         }
         Ok((held, removed))
     }
@@ -305,7 +305,7 @@ impl Cache {
         match self.inner.chain.near().filter(|tier| ask.writes(&tier.name)) {
             Some(tier) => {
                 let held = tier.near.put_unless(key, entry, &ask.policy, tier.max_ttl, &*self.inner.env.clock, revoked);
-                self.sweep_in_time();
+                self.sweep_in_time(self.inner.env.clock.coarse());
                 held
             }
             None => !revoked(None),
@@ -316,7 +316,7 @@ impl Cache {
         let clock = &*self.inner.env.clock;
         let Some(tier) = self.inner.chain.near() else { return false };
         let stored = tier.near.put_unless(key, entry, &ask.policy, tier.max_ttl, clock, |held| held.is_some_and(|held| held.is_fresh(clock.monotonic())));
-        self.sweep_in_time();
+        self.sweep_in_time(self.inner.env.clock.coarse());
         if stored {
             self.inner.events.on(Kind::Put, key);
         }

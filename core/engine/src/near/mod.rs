@@ -7,6 +7,7 @@
 //! | `table` | from a key to its entry; read without a lock |
 //! | `queue`, `shard` | who has to go: in `make bench` the hit ratios are on average within half a point of the best peer's |
 //! | `remains` | when what was taken out may be dropped |
+//! | `sweep` | what has ended leaves by itself |
 //!
 //! Everyone reads under a shard's lock, except a host that can say when nobody is reading: it glances
 //! ([`Near::glance`]) without any, which is the whole of a hit in Python.
@@ -18,6 +19,7 @@ mod node;
 mod queue;
 mod remains;
 mod shard;
+mod sweep;
 mod table;
 
 use std::{
@@ -68,6 +70,7 @@ pub struct Near {
     remains: Option<Arc<Remains>>,
     /// When the first of the entries ends, as far as is known.
     ends_at: AtomicU64,
+    plan: sweep::Plan,
 }
 
 /// A shard and its table: on lines of the cache of their own, so that neighbours do not slow each other down.
@@ -107,6 +110,7 @@ impl Near {
             hasher: RandomState::default(),
             remains,
             ends_at: AtomicU64::new(FOREVER),
+            plan: sweep::Plan::default(),
         }
     }
 
