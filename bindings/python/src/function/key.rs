@@ -65,8 +65,9 @@ pub(super) const MOST_BOUND: usize = 6;
 pub(super) const LONGEST: usize = 200;
 
 impl Keys {
-    /// Reads a plan: `names`, `defaults` (missing ones absent), `positional`, `suffix`, and one of `fixed`, `template`,
-    /// `callable`, or `prefix` with `token`.
+    /// Reads a plan: `names`, `defaults` (missing ones absent), `positional` and `positional_only`, `any_position` and
+    /// `any_name`, `checked` (whether calls must fit all that), `suffix`, and one of `fixed`, `template`, `callable`, or
+    /// `prefix` with `token`.
     pub(crate) fn new(given: &Bound<'_, PyDict>) -> PyResult<Self> {
         let py = given.py();
         let item = |name: &str| given.get_item(name);

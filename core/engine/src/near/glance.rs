@@ -15,7 +15,7 @@ impl Near {
     /// Finds what is held under `key`, without a lock, a count or a wait. It may miss what is being moved.
     ///
     /// # Safety
-    /// Nobody calls [`Remains::release`] before the caller is done with the answer; and the tier has remains
+    /// Nobody calls [`Remains::release`](super::Remains::release) before the caller is done with the answer; and the tier has remains
     /// ([`Near::can_glance`]).
     #[inline]
     pub unsafe fn glance(&self, hash: u64, key: &[u8]) -> Option<Glance<'_>> {

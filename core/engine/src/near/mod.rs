@@ -105,7 +105,7 @@ impl Near {
         };
         Self {
             parts: (0..count).map(part).collect(),
-            changes: changes.clone(),
+            changes,
             limits,
             hasher: RandomState::default(),
             remains,
@@ -212,11 +212,17 @@ impl Near {
 
     /// Changes a shard; what that takes out is dropped, or laid aside, when its lock is released.
     fn change<T>(&self, hash: u64, change: impl FnOnce(&mut Shard, &Table, &mut Removed) -> T) -> T {
+        let (result, removed) = self.change_only(hash, change);
+        self.lay_aside(removed);
+        result
+    }
+
+    /// Changes a shard, and returns what that takes out beside the result.
+    fn change_only<T>(&self, hash: u64, change: impl FnOnce(&mut Shard, &Table, &mut Removed) -> T) -> (T, Removed) {
         let mut removed = Removed::default();
         let part = self.part(hash);
         let result = change(&mut part.shard.lock(), &part.table, &mut removed);
-        self.lay_aside(removed);
-        result
+        (result, removed)
     }
 
     /// Holds the host's object under `key`, which is a valid one, and voids every promotion of it that is under way;
@@ -228,19 +234,18 @@ impl Near {
         let hash = self.hash(key.as_bytes());
         let new = Held::new(key, hash, Kept::Raw(raw, size), term);
         let gone_at = new.gone_at();
-        let mut removed = Removed::default();
-        let part = self.part(hash);
-        let mut shard = part.shard.lock();
-        *shard.generation(hash) += 1;
-        if !admit() {
-            removed.add(new);
-            return (false, removed);
-        }
-        // SAFETY: the lock is held.
-        unsafe { shard.insert(&part.table, hash, new, term.now, &mut removed) };
-        drop(shard);
+        let changed = self.change_only(hash, |shard, table, removed| {
+            *shard.generation(hash) += 1;
+            if !admit() {
+                removed.add(new);
+                return false;
+            }
+            // SAFETY: the lock is held.
+            unsafe { shard.insert(table, hash, new, term.now, removed) };
+            true
+        });
         self.expect_end(gone_at);
-        (true, removed)
+        changed
     }
 
     fn lay_aside(&self, removed: Removed) {
