@@ -14,7 +14,10 @@ VENV := $(UNDERCROFT_CACHE)/venv-$(TAG)
 BENCH_VENV := $(UNDERCROFT_CACHE)/bench-$(TAG)
 IN_VENV := source $(VENV)/bin/activate &&
 
-.PHONY: help tools venv wheel install demo test test-rust test-python check check-rust check-python bench stress
+# An S3 server that others wrote, for tests and benches.
+export UNDERCROFT_S3_SERVER := $(CARGO_TARGET_DIR)/release/undercroft-s3-server
+
+.PHONY: help tools venv wheel install servers demo test test-rust test-python check check-rust check-python bench stress
 
 help:
 	@echo 'make demo    real work on real input, in under a minute (after the first build)'
@@ -42,6 +45,9 @@ wheel: venv
 install: wheel
 	@$(VENV)/bin/pip install -q --force-reinstall --no-deps $(UNDERCROFT_CACHE)/wheels-$(TAG)/*.whl
 
+servers: tools
+	cargo build -q --release --locked -p undercroft-s3-server
+
 demo: install
 	@$(VENV)/bin/python tests/demo/analyse.py
 
@@ -50,14 +56,14 @@ test: test-rust test-python
 test-rust: tools
 	cargo test -q --locked
 
-test-python: install
+test-python: install servers
 	cd tests/python && $(VENV)/bin/python -X faulthandler -m pytest
 
 check: check-rust check-python
 
 check-rust: venv
 	cargo fmt --all --check
-	source $(VENV)/bin/activate && cargo clippy -q --locked --workspace --all-targets -- -D warnings
+	source $(VENV)/bin/activate && cargo clippy -q --locked --workspace --exclude undercroft-bench-peers --all-targets -- -D warnings
 
 check-python: install
 	cd python && $(VENV)/bin/ruff format --check . ../tests/python ../tests/demo ../tests/bench && $(VENV)/bin/ruff check .
@@ -69,9 +75,10 @@ $(BENCH_VENV)/ready: tests/bench/requirements.txt | tools
 	$(BENCH_VENV)/bin/pip install -q -r tests/bench/requirements.txt
 	@touch $@
 
-bench: wheel $(BENCH_VENV)/ready
+bench: wheel servers $(BENCH_VENV)/ready
+	cargo build -q --release --locked -p undercroft-bench-peers
 	@$(BENCH_VENV)/bin/pip install -q --force-reinstall --no-deps $(UNDERCROFT_CACHE)/wheels-$(TAG)/*.whl
-	cd tests && $(BENCH_VENV)/bin/python -m bench $(BENCHES)
+	cd tests && UNDERCROFT_BENCH_PEERS=$(CARGO_TARGET_DIR)/release/undercroft-bench-peers $(BENCH_VENV)/bin/python -m bench $(BENCHES)
 
 # What the interpreter itself does with memory is not ours to find fault with: only wrong addresses count.
 stress: install

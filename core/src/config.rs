@@ -3,9 +3,16 @@
 use std::fmt;
 
 use serde_json::{Map, Value};
-use undercroft_engine::{Codec, OnError, Policy, Result, key, layers::Guard, time::Millis};
+use undercroft_engine::{
+    Codec, OnError, Policy, Result, key,
+    layers::{Guard, Squeeze},
+    time::Millis,
+};
 
-use crate::settings::{self, POLICY, TIER, TOP, invalid, unknown};
+use crate::{
+    object::ObjectConfig,
+    settings::{self, POLICY, TIER, TOP, invalid, unknown},
+};
 
 /// Looks a variable of the environment up.
 pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -64,8 +71,8 @@ pub struct TierConfig {
     pub codec: Codec,
     /// How it is guarded.
     pub guard: Guard,
-    /// The gzip level, if bodies are compressed.
-    pub compress: Option<u32>,
+    /// How bodies are compressed, if they are.
+    pub compress: Option<Squeeze>,
     /// The largest body it takes, in bytes.
     pub max_value: Option<u64>,
     /// How many entries it may hold.
@@ -74,6 +81,8 @@ pub struct TierConfig {
     pub max_bytes: Option<u64>,
     /// Whether a put is synced before it is answered.
     pub durable: bool,
+    /// What belongs to object storage alone.
+    pub object: ObjectConfig,
 }
 
 impl fmt::Debug for TierConfig {
@@ -181,28 +190,39 @@ fn read_tier(value: &Value, at: usize) -> Result<TierConfig> {
         Some(name) => settings::text(name, "name", &format!("tier {}", at + 1))?.to_owned(),
         None => default_name,
     };
+    let is_object = matches!(scheme, "s3" | "gs");
     let mut tier = TierConfig {
         scheme: scheme.to_owned(),
         target: decode(target),
         max_ttl: None,
         on_error: OnError::Miss,
         codec: Codec::JSON,
-        guard: Guard::default(),
-        compress: None,
+        guard: if is_object { Guard::remote() } else { Guard::default() },
+        compress: is_object.then_some(Squeeze::Gzip(settings::GZIP)),
         max_value: None,
         max_entries: None,
         max_bytes: None,
         durable: false,
+        object: ObjectConfig::default(),
         name,
     };
     let place = format!("tier `{}`", tier.name);
     for (name, value) in &merged {
         tier.set(name, value, &place)?;
     }
+    tier.object.check(&place)?;
     Ok(tier)
 }
 
 impl TierConfig {
+    /// Reads one tier: a URL, or an object with `url` and settings.
+    ///
+    /// # Errors
+    /// `config_invalid`, naming what is wrong.
+    pub fn from_value(value: &Value) -> Result<Self> {
+        read_tier(value, 0)
+    }
+
     fn set(&mut self, name: &str, value: &Value, place: &str) -> Result<()> {
         let known = || TIER.iter().filter(|setting| setting.schemes.is_empty() || setting.schemes.contains(&self.scheme.as_str()));
         if !known().any(|setting| setting.name == name) {
@@ -219,13 +239,7 @@ impl TierConfig {
             "max_entries" => self.max_entries = Some(settings::count(value, name, place)?),
             "max_bytes" => self.max_bytes = Some(settings::bytes(value, name, place)?),
             "durable" => self.durable = settings::flag(value, name, place)?,
-            "compress" => {
-                let level = settings::count(value, name, place)?;
-                if level > 9 {
-                    return Err(invalid(format!("`compress` in {place} must be a gzip level from 1 to 9, or 0 for none")));
-                }
-                self.compress = (level > 0).then_some(level as u32);
-            }
+            "compress" => self.compress = settings::compression(value, name, place)?,
             "codec" => {
                 let codec = settings::text(value, name, place)?;
                 let portable = || Codec::ALL.iter().filter(|codec| codec.id != Codec::PYTHON.id).map(|codec| codec.name());
@@ -239,7 +253,7 @@ impl TierConfig {
                     other => return Err(invalid(format!("`on_error` in {place} is `{other}`; use `miss` or `raise`"))),
                 }
             }
-            _ => {}
+            _ => self.object.set(name, value, place)?,
         }
         Ok(())
     }

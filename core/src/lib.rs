@@ -12,10 +12,12 @@
 
 pub mod config;
 pub mod contract;
+pub mod object;
 pub mod open;
 mod settings;
 
 pub use config::{Config, Format, TierConfig};
-pub use open::{Opened, Options, open};
+pub use object::{Identities, ObjectConfig};
+pub use open::{Opened, Options, open, open_bucket, open_tier};
 pub use undercroft_engine as engine;
 pub use undercroft_stores as stores;

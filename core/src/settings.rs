@@ -3,6 +3,7 @@
 use serde_json::Value;
 use undercroft_engine::{
     Code, Error, Result,
+    layers::Squeeze,
     time::{FOREVER, Millis, parse_duration},
 };
 
@@ -21,6 +22,10 @@ pub enum Takes {
     Flag,
     /// Text.
     Text,
+    /// `true`, `false`, a gzip level from 0 to 9, `zstd`, or `zstd:` and a level from 1 to 19.
+    Compression,
+    /// An object of names and values.
+    Table,
 }
 
 impl Takes {
@@ -33,6 +38,8 @@ impl Takes {
             Takes::Share => "share",
             Takes::Flag => "flag",
             Takes::Text => "text",
+            Takes::Compression => "compression",
+            Takes::Table => "table",
         }
     }
 }
@@ -64,24 +71,57 @@ pub const POLICY: &[Setting] = &[
     setting("lock_timeout", Takes::Duration, &[]),
 ];
 
+/// Stores that keep bytes, and may fail.
+const FAR: &[&str] = &["file", "s3", "gs"];
+/// Stores on object storage.
+const OBJECT: &[&str] = &["s3", "gs"];
+const S3: &[&str] = &["s3"];
+const GS: &[&str] = &["gs"];
+
 /// The settings of a tier.
 pub const TIER: &[Setting] = &[
     setting("url", Takes::Text, &[]),
     setting("name", Takes::Text, &[]),
     setting("max_ttl", Takes::Duration, &[]),
-    setting("on_error", Takes::Text, &["file"]),
-    setting("codec", Takes::Text, &["file"]),
-    setting("timeout", Takes::Duration, &["file"]),
-    setting("retries", Takes::Count, &["file"]),
-    setting("backoff", Takes::Duration, &["file"]),
-    setting("breaker", Takes::Count, &["file"]),
-    setting("cooldown", Takes::Duration, &["file"]),
-    setting("compress", Takes::Count, &["file"]),
-    setting("max_value", Takes::Bytes, &["file"]),
+    setting("on_error", Takes::Text, FAR),
+    setting("codec", Takes::Text, FAR),
+    setting("timeout", Takes::Duration, FAR),
+    setting("retries", Takes::Count, FAR),
+    setting("backoff", Takes::Duration, FAR),
+    setting("breaker", Takes::Count, FAR),
+    setting("cooldown", Takes::Duration, FAR),
+    setting("compress", Takes::Compression, FAR),
+    setting("max_value", Takes::Bytes, FAR),
     setting("max_entries", Takes::Count, &["memory"]),
     setting("max_bytes", Takes::Bytes, &["memory", "file"]),
     setting("durable", Takes::Flag, &["file"]),
+    setting("prefix", Takes::Text, OBJECT),
+    setting("endpoint_url", Takes::Text, OBJECT),
+    setting("anonymous", Takes::Flag, OBJECT),
+    setting("storage_class", Takes::Text, OBJECT),
+    setting("kms_key", Takes::Text, OBJECT),
+    setting("concurrency", Takes::Count, OBJECT),
+    setting("revalidate", Takes::Bytes, OBJECT),
+    setting("dedupe", Takes::Flag, OBJECT),
+    setting("prices", Takes::Table, OBJECT),
+    setting("region", Takes::Text, S3),
+    setting("access_key_id", Takes::Text, S3),
+    setting("secret_access_key", Takes::Text, S3),
+    setting("session_token", Takes::Text, S3),
+    setting("profile", Takes::Text, S3),
+    setting("path_style", Takes::Flag, S3),
+    setting("use_fips", Takes::Flag, S3),
+    setting("use_dual_stack", Takes::Flag, S3),
+    setting("sse", Takes::Text, S3),
+    setting("request_payer", Takes::Flag, S3),
+    setting("tags", Takes::Table, S3),
+    setting("credentials", Takes::Text, GS),
+    setting("token", Takes::Text, GS),
+    setting("user_project", Takes::Text, GS),
 ];
+
+/// The gzip level where only compression is asked for.
+pub(crate) const GZIP: u32 = 6;
 
 /// The settings at the top of a configuration.
 pub const TOP: &[&str] = &["namespace", "tiers", "policy"];
@@ -176,6 +216,26 @@ pub(crate) fn flag(value: &Value, name: &str, place: &str) -> Result<bool> {
         Value::Bool(flag) => Ok(*flag),
         Value::String(text) if text == "true" || text == "false" => Ok(text == "true"),
         _ => Err(wrong(name, place, "true or false")),
+    }
+}
+
+pub(crate) fn compression(value: &Value, name: &str, place: &str) -> Result<Option<Squeeze>> {
+    let wrong = || wrong(name, place, "true, false, a gzip level from 1 to 9, 0 for none, `zstd`, or `zstd:` and a level from 1 to 19");
+    let gzip = |level: u64| if level > 9 { Err(wrong()) } else { Ok((level > 0).then_some(Squeeze::Gzip(level as u32))) };
+    match value {
+        Value::Null => Ok(None),
+        Value::Bool(on) => Ok(on.then_some(Squeeze::Gzip(GZIP))),
+        Value::String(text) if text == "true" || text == "gzip" => Ok(Some(Squeeze::Gzip(GZIP))),
+        Value::String(text) if text == "false" => Ok(None),
+        Value::String(text) if text == "zstd" => Ok(Some(Squeeze::Zstd(1))),
+        Value::String(text) => match text.strip_prefix("zstd:") {
+            Some(level) => match level.parse() {
+                Ok(level @ 1..=19) => Ok(Some(Squeeze::Zstd(level))),
+                _ => Err(wrong()),
+            },
+            None => gzip(text.parse().map_err(|_| wrong())?),
+        },
+        value => gzip(value.as_u64().ok_or_else(wrong)?),
     }
 }
 

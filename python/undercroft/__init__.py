@@ -22,6 +22,7 @@ from .cache import Cache
 from .decorators import SWRCache, TTLCache, cache
 from .errors import CacheError
 from .metrics import InMemoryMetrics, MetricsCollector
+from .object_storage import GCSCache, S3Cache
 from .serializers import JsonSerializer, MsgpackSerializer, PickleSerializer, Serializer
 from .stores import (
     CacheEntry,
@@ -43,6 +44,7 @@ __all__ = [
     "CacheStorage",
     "ChainCache",
     "Found",
+    "GCSCache",
     "HybridCache",
     "InMemCache",
     "InMemoryMetrics",
@@ -53,6 +55,7 @@ __all__ = [
     "MsgpackSerializer",
     "PickleSerializer",
     "Policy",
+    "S3Cache",
     "SWRCache",
     "Serializer",
     "Store",

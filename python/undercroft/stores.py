@@ -7,7 +7,7 @@ import math
 import os
 import time
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -79,7 +79,7 @@ class Store(_native.Cache):
     """A store: what every one of ours offers. Keys are text, ttls seconds; 0 or `None` as a ttl means no end.
 
     `get` and `exists` see what is fresh; `get_entry` also what is stale but still kept. `get`, `set`, `exists`,
-    `delete`, `expire`, `clear` and `put_if_absent` have a twin that ends in `_async` and returns an awaitable.
+    `delete`, `expire`, `clear`, `put_if_absent`, `get_many`, `set_many` and `delete_many` have a twin that ends in `_async` and returns an awaitable.
     """
 
     def get_entry(self, key: str) -> CacheEntry | None:
@@ -98,21 +98,16 @@ class Store(_native.Cache):
         """Keep a value if the key is absent, and say whether it was kept. The furthest tier decides."""
         return self.put_if_absent(key, value, _storage_policy(ttl))
 
-    def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
+    async def get_many_async(self, keys: Iterable[str]) -> dict[str, Any]:
         """Return the fresh values among these keys."""
+        values, bad = await super().get_many_async(keys)
         missing = object()
-        found = ((key, self.get(key, missing)) for key in keys)
-        return {key: value for key, value in found if value is not missing}
-
-    def set_many(self, mapping: Mapping[str, Any], ttl: float | None = 0) -> None:
-        """Keep several values for `ttl` seconds."""
-        for key, value in mapping.items():
-            self.set(key, value, ttl)
-
-    def delete_many(self, keys: Iterable[str]) -> None:
-        """Remove several values."""
-        for key in keys:
-            self.delete(key)
+        for key in bad:
+            # One by one: a copy that cannot be decoded is a miss there, and the next tier is asked.
+            value = await self.get_async(key, missing)
+            if value is not missing:
+                values[key] = value
+        return values
 
     async def get_async(self, key: str, default: Any = None) -> Any:
         """Return the fresh value under a key, or `default`."""

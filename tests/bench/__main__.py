@@ -1,4 +1,4 @@
-"""Runs the benches: `python -m bench [--peers-only] [hit ways raw weight stampede ratio disk]`.
+"""Runs the benches: `python -m bench [--peers-only] [hit ways raw weight stampede ratio disk objects]`.
 
 A bar that falls short is a finding, not a failure: the exit code is 0. It is 1 when a bench crashed.
 """
@@ -12,7 +12,7 @@ import time
 import traceback
 from collections.abc import Callable
 
-from . import disk, hit, ratio, raw, results, stampede, ways, weight
+from . import disk, hit, objects, ratio, raw, results, stampede, ways, weight
 from .contender import UNDERCROFT, Scope, is_installed
 from .report import Section, render
 
@@ -24,6 +24,7 @@ BENCHES: dict[str, Callable[[Scope], Section]] = {
     "stampede": stampede.run,
     "ratio": ratio.run,
     "disk": disk.run,
+    "objects": objects.run,
 }
 
 

@@ -17,11 +17,14 @@ from .report import Section
 PACKAGES = (
     "undercroft",
     "advanced-caching",
+    "boto3",
     "cachebox",
     "cachetools",
     "diskcache",
     "lru-dict",
+    "minio",
     "moka-py",
+    "obstore",
     "theine",
     "warp-cache",
 )

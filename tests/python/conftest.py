@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import servers
 from undercroft import BGCache
 
 
@@ -10,3 +11,21 @@ from undercroft import BGCache
 def _stop_background_jobs():
     yield
     BGCache.shutdown(wait=True)
+
+
+@pytest.fixture(scope="session")
+def moto():
+    with servers.moto() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3s():
+    with servers.s3s() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def gcs():
+    with servers.gcs() as server:
+        yield server

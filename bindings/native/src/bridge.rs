@@ -65,6 +65,21 @@ pub fn wait<T, F: Future<Output = Result<T>>>(future: F) -> Result<T> {
     runtime::handle().block_on(poll_fn(|cx| poll_inside(future.as_mut(), cx, true)))
 }
 
+/// Blocks the calling thread until `future` is ready, which runs on the runtime, beside what it waits for.
+///
+/// # Errors
+/// As `future`; `internal` when it panicked.
+pub fn wait_on_runtime<T: Send + 'static, F: Future<Output = Result<T>> + Send + 'static>(future: F) -> Result<T> {
+    match attempt(future) {
+        Ready::Now(answer) => answer,
+        Ready::Later(rest) => {
+            let runtime = runtime::handle();
+            let task = runtime.spawn(rest);
+            runtime.block_on(task).unwrap_or_else(|error| Err(Error::new(Code::Internal, format!("the work ended without an answer: {error}"))))
+        }
+    }
+}
+
 /// What one poll on the calling thread gave.
 pub enum Ready<T> {
     /// The answer.

@@ -9,9 +9,12 @@ use std::{
 };
 
 use tokio::runtime::{Builder, Handle, Runtime};
-use undercroft::engine::Env;
+use undercroft::engine::{Code, Env, Error, Result};
 
-use crate::clock::{SystemClock, SystemRandom, TokioSpawn};
+use crate::{
+    clock::{SystemClock, SystemRandom, TokioSpawn},
+    http::SystemHttp,
+};
 
 struct Owned {
     process: u32,
@@ -34,7 +37,7 @@ pub(crate) fn handle() -> Handle {
     let runtime = Builder::new_multi_thread()
         .worker_threads(std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 8)))
         .thread_name("undercroft")
-        .enable_time()
+        .enable_all()
         .build()
         .expect("a process that cannot start threads cannot run a cache");
     let handle = runtime.handle().clone();
@@ -51,8 +54,14 @@ pub(crate) fn handle() -> Handle {
     }
 }
 
-/// Returns the environment of this process: system clocks, tokio, chance.
+/// Runs what needs tokio on the runtime, whichever thread waits for it.
+pub(crate) async fn on_runtime<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T> {
+    handle().spawn(work).await.map_err(|error| Error::new(Code::Internal, format!("work on the runtime ended without an answer: {error}")))
+}
+
+/// Returns the environment of this process: system clocks, reqwest, tokio, chance.
 pub fn env() -> Env {
     static ENV: OnceLock<Env> = OnceLock::new();
-    ENV.get_or_init(|| Env { clock: Arc::new(SystemClock), spawn: Arc::new(TokioSpawn), random: Arc::new(SystemRandom::new()) }).clone()
+    ENV.get_or_init(|| Env { clock: Arc::new(SystemClock), http: Arc::new(SystemHttp), spawn: Arc::new(TokioSpawn), random: Arc::new(SystemRandom::new()) })
+        .clone()
 }

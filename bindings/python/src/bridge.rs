@@ -20,6 +20,13 @@ pub(crate) fn wait<T: Send, F: Future<Output = Result<T, Error>> + Send>(py: Pyt
     raise(py, result)
 }
 
+/// Like [`wait`], for work that has much to wait for: it runs where what it waits for is, and wakes this thread once.
+pub(crate) fn wait_on_runtime<T: Send + 'static>(py: Python<'_>, future: impl Future<Output = Result<T, Error>> + Send + 'static) -> PyResult<T> {
+    let result = py.detach(|| undercroft_native::wait_on_runtime(future));
+    release(py);
+    raise(py, result)
+}
+
 /// Returns an awaitable of what `finish` makes of the answer of `future`.
 ///
 /// The work begins now, not at the first `await`. Where the answer is there at once, no event loop is asked; where no

@@ -152,14 +152,18 @@ fn life_of(entry: &Bound<'_, PyAny>) -> PyResult<Life> {
 }
 
 fn live_object(value: &Bound<'_, PyAny>, life: Life) -> Object {
-    let meta = Meta { life, codec: Codec::RAW, compressed: false, size: 0, version: None };
+    let meta = Meta::new(life, Codec::RAW, 0);
     Object { meta, body: Body::Live(object::live(value)) }
 }
 
 #[async_trait]
 impl Store for HostStore {
     fn info(&self) -> StoreInfo {
-        StoreInfo { scheme: "host", label: self.inner.label.clone(), can: Capability { list: false, put_if_absent: true, live: true, bytes: false } }
+        StoreInfo {
+            scheme: "host",
+            label: self.inner.label.clone(),
+            can: Capability { list: false, put_if_absent: true, live: true, bytes: false, paced: false },
+        }
     }
 
     async fn head(&self, key: &Key) -> Result<Option<Meta>> {
@@ -167,7 +171,7 @@ impl Store for HostStore {
         self.call("exists", move |inner, store| {
             let exists = store.call_method1("exists", (key.as_str(),))?.is_truthy()?;
             let life = inner.lives.lock().get(&key).copied().unwrap_or(Life::UNKNOWN);
-            Ok(exists.then_some(Meta { life, codec: Codec::RAW, compressed: false, size: 0, version: None }))
+            Ok(exists.then_some(Meta::new(life, Codec::RAW, 0)))
         })
         .await
     }

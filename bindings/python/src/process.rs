@@ -2,7 +2,10 @@
 
 use parking_lot::Mutex;
 use pyo3::prelude::*;
-use undercroft::engine::{Cache, WeakCache};
+use undercroft::{
+    Options,
+    engine::{Cache, WeakCache},
+};
 use undercroft_native::gate;
 
 use crate::{remains, visits};
@@ -16,6 +19,11 @@ pub(crate) fn register(cache: &Cache) {
         caches.retain(|cache| cache.upgrade().is_some());
     }
     caches.push(cache.downgrade());
+}
+
+/// Returns how caches are opened in this process.
+pub(crate) fn options() -> Options {
+    Options { identities: Some(undercroft_native::identities()), variables: Some(|name| std::env::var(name).ok()), ..Options::default() }
 }
 
 /// Waits until no thread is inside the engine, and keeps them out.

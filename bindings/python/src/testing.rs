@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pyo3::{exceptions::PyValueError, prelude::*};
 use undercroft::engine::{
-    Body, Clock, Code, Key, Meta, Object, PutMode,
+    Body, Clock, Code, Encoding, Key, Meta, Object, PutMode,
     envelope::Header,
     layers, manual,
     time::{FOREVER, from_seconds},
@@ -93,7 +93,7 @@ pub fn put_far(py: Python<'_>, cache: &Cache, tier: &str, key: &str, value: &Bou
     let far = engine.chain().far().iter().find(|far| &*far.name == tier).ok_or_else(|| PyValueError::new_err(format!("no far tier is called `{tier}`")))?;
     let bytes = crate::codec::dumps(value, cache.shared.serializer(far.codec)?)?;
     let life = engine.policy().life(engine.env()).ok_or_else(|| PyValueError::new_err("a ttl of zero does not store"))?;
-    let meta = Meta { life, codec: far.codec, compressed: false, size: bytes.len() as u64, version: None };
+    let meta = Meta::new(life, far.codec, bytes.len() as u64);
     let (store, key) = (far.store.clone(), raise(py, Key::new(key))?);
     wait(py, async { store.put(&key, Object { meta, body: Body::Bytes(bytes) }, PutMode::Always).await }).map(|_| ())
 }
@@ -106,5 +106,5 @@ type Envelope = (u8, bool, bool, u64, Option<u64>, Option<u64>);
 pub fn read_envelope(py: Python<'_>, header: &[u8], payload: &[u8]) -> PyResult<Envelope> {
     let header = raise(py, Header::open(header, payload))?;
     let until = |at: u64| (at != FOREVER).then_some(at);
-    Ok((header.codec, header.compressed, header.signed, header.life.created_at, until(header.life.fresh_until), until(header.life.stale_until)))
+    Ok((header.codec, header.encoding == Encoding::Gzip, header.signed, header.life.created_at, until(header.life.fresh_until), until(header.life.stale_until)))
 }

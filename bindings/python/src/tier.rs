@@ -12,9 +12,10 @@ use pyo3::{
     types::{PyBytes, PyString},
 };
 use undercroft::{
+    Options, TierConfig,
     engine::{
-        self, Codec, Near, NearTier, Store,
-        layers::{Layer, Shape},
+        self, Codec, Near, NearTier, OnError, Store,
+        layers::{Layer, Shape, Squeeze},
         near::Limits,
     },
     stores::{Local, LocalOptions, Memory},
@@ -24,7 +25,9 @@ use crate::{
     arguments::seconds,
     codec::{self, Serializer},
     errors::raise,
+    host_bucket::HostBucket,
     host_store::HostStore,
+    lent::{Lent, LentIdentities},
     remains::remains,
 };
 
@@ -43,6 +46,7 @@ pub struct Tier {
     kind: Kind,
     name: Option<String>,
     max_ttl: Option<u64>,
+    on_error: OnError,
     serializer: Arc<Serializer>,
 }
 
@@ -74,8 +78,35 @@ impl Tier {
         let env = undercroft_native::env();
         let local = py.detach(|| Local::open(root, LocalOptions { max_bytes, durable }, env.clone()));
         // Always shaped: what others have compressed is read by those who compress nothing.
-        let store = Shape { prefix, compress, max_value: None }.wrap(Arc::new(raise(py, local)?), &env);
+        let store = Shape { prefix, compress: compress.map(Squeeze::Gzip), max_value: None }.wrap(Arc::new(raise(py, local)?), &env);
         Ok(Self::of(Kind::Far(store), serializer))
+    }
+
+    /// Makes a tier on object storage from its settings, as JSON: a URL, or an object with `url`.
+    ///
+    /// `lender` lends credentials; `bucket` does all the work in Python.
+    #[staticmethod]
+    #[pyo3(signature = (settings, *, serializer, lender = None, bucket = None))]
+    fn object(
+        py: Python<'_>,
+        settings: &str,
+        serializer: &Bound<'_, PyAny>,
+        lender: Option<&Bound<'_, PyAny>>,
+        bucket: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let serializer = self::serializer(serializer)?;
+        let settings = serde_json::from_str(settings).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let config = TierConfig { codec: serializer.codec, ..raise(py, TierConfig::from_value(&settings))? };
+        let env = undercroft_native::env();
+        let opened = match bucket {
+            Some(bucket) => undercroft::open_bucket(&config, HostBucket::new(bucket, &config.scheme)?, &env),
+            None => {
+                let lent = lender.map(|lender| Arc::new(LentIdentities(Arc::new(Lent::new(lender)))) as Arc<dyn undercroft::Identities>);
+                let options = Options { identities: lent.or_else(|| Some(undercroft_native::identities())), ..crate::process::options() };
+                raise(py, py.detach(|| undercroft::open_tier(&config, &env, &options)))?
+            }
+        };
+        Ok(Self { max_ttl: opened.max_ttl, on_error: opened.on_error, ..Self::of(Kind::Far(opened.store), serializer) })
     }
 
     /// Makes a tier of a store that the user wrote.
@@ -102,7 +133,7 @@ impl Tier {
 
 impl Tier {
     fn of(kind: Kind, serializer: Serializer) -> Self {
-        Self { kind, name: None, max_ttl: None, serializer: Arc::new(serializer) }
+        Self { kind, name: None, max_ttl: None, on_error: OnError::Miss, serializer: Arc::new(serializer) }
     }
 
     pub(crate) fn near(&self, at: usize) -> Option<NearTier> {
@@ -117,7 +148,7 @@ impl Tier {
             Kind::Near(near) => Arc::new(Memory::new(near.clone(), undercroft_native::env())),
             Kind::Far(store) => store.clone(),
         };
-        engine::Tier { max_ttl: self.max_ttl, ..engine::Tier::new(self.name_at(at), store, self.serializer.codec) }
+        engine::Tier { max_ttl: self.max_ttl, on_error: self.on_error, ..engine::Tier::new(self.name_at(at), store, self.serializer.codec) }
     }
 
     pub(crate) fn serializer(&self) -> &Arc<Serializer> {

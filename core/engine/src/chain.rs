@@ -14,6 +14,7 @@ use crate::{
     near::Near,
     store::{Body, Capability, Meta, Object, Put, PutMode, Store, Want},
     time::Millis,
+    usage::Usage,
     value::{Codec, Value},
 };
 
@@ -126,6 +127,11 @@ impl Chain {
         near.chain(self.far.iter().map(|tier| &tier.name).zip(&self.far_counts))
     }
 
+    /// Returns what the far tier of this name was asked so far, if it counts that.
+    pub fn usage(&self, name: &str) -> Option<Usage> {
+        self.far.iter().find(|tier| &*tier.name == name)?.store.usage()
+    }
+
     /// Counts a hit in the near tier.
     pub fn count_near_hit(&self) {
         self.near_counts.hits.fetch_add(1, Ordering::Relaxed);
@@ -170,25 +176,26 @@ impl Chain {
     pub(crate) fn read_failed(&self, index: usize, key: &Key, error: Error, events: &Events) -> Result<()> {
         let tier = &self.far[index];
         let kind = if error.code() == Code::Corrupt { Kind::Corrupt } else { Kind::ReadFailed };
-        self.failed(index, kind, key, &error, events);
+        self.failed(index, kind, Some(key), &error, events);
         // Bad bytes are always a miss (law 12).
         if tier.on_error == OnError::Raise && kind != Kind::Corrupt { Err(error.at(&tier.name)) } else { Ok(()) }
     }
 
-    pub(crate) fn failed(&self, index: usize, kind: Kind, key: &Key, error: &Error, events: &Events) {
+    pub(crate) fn failed(&self, index: usize, kind: Kind, key: Option<&Key>, error: &Error, events: &Events) {
         self.far_counts[index].errors.fetch_add(1, Ordering::Relaxed);
-        events.note(&Event { kind, key: Some(key), tier: Some(&self.far[index].name), error: Some(error) });
+        events.note(&Event { kind, key: key.map(Key::as_str), tier: Some(&self.far[index].name), error: Some(error) });
     }
 
     /// Copies what was found into the far tiers before the one that answered.
     ///
     /// Bytes keep the codec they have: an object says itself how it is read. Only custom codecs, which nothing can
-    /// tell apart once stored, stay in tiers that share them.
+    /// tell apart once stored, stay in tiers that share them; what a store found in a form of its own stays there.
     pub(crate) async fn promote(&self, key: &Key, found: &Found, now: Millis, ask: &Ask, events: &Events) -> Vec<usize> {
         let mut written = Vec::new();
         for (index, tier) in self.far[..found.index].iter().enumerate().filter(|(_, tier)| ask.writes(&tier.name)) {
             let origin = &self.far[found.index];
-            let foreign = found.body.meta.codec.id == Codec::PYTHON.id && tier.codec != origin.codec;
+            let codec = found.body.meta.codec;
+            let foreign = codec.instance != 0 || (codec.id == Codec::PYTHON.id && tier.codec != origin.codec);
             let fits = if matches!(found.body.body, Body::Live(_)) { tier.can.live } else { tier.can.bytes };
             if foreign || !fits {
                 continue;
@@ -197,7 +204,7 @@ impl Chain {
             object.meta.life = object.meta.life.capped(tier.max_ttl, now);
             match tier.store.put(key, object, PutMode::Always).await {
                 Ok(_) => written.push(index),
-                Err(error) => self.failed(index, Kind::WriteFailed, key, &error, events),
+                Err(error) => self.failed(index, Kind::WriteFailed, Some(key), &error, events),
             }
         }
         written
@@ -208,7 +215,7 @@ impl Chain {
         let mut raised = None;
         for (index, tier) in self.far.iter().enumerate().rev().filter(|(_, tier)| ask.writes(&tier.name)) {
             if let Err((kind, error)) = self.write_one(index, key, entry, now, PutMode::Always).await {
-                self.failed(index, kind, key, &error, events);
+                self.failed(index, kind, Some(key), &error, events);
                 if tier.on_error == OnError::Raise {
                     raised.get_or_insert(error.at(&tier.name));
                 }
@@ -227,12 +234,16 @@ impl Chain {
         Ok(put)
     }
 
-    /// Deletes `key` from the far tiers, the furthest first, and returns the first failure.
-    pub(crate) async fn delete(&self, key: &Key, events: &Events) -> Result<()> {
+    /// Deletes `keys` from the far tiers, the furthest first, and returns the first failure.
+    pub(crate) async fn delete_many(&self, keys: &[Key], events: &Events) -> Result<()> {
         let mut failed = None;
         for (index, tier) in self.far.iter().enumerate().rev() {
-            if let Err(error) = tier.store.delete(key).await {
-                self.failed(index, Kind::WriteFailed, key, &error, events);
+            let deleted = match keys {
+                [key] => tier.store.delete(key).await,
+                keys => tier.store.delete_many(keys).await,
+            };
+            if let Err(error) = deleted {
+                self.failed(index, Kind::WriteFailed, keys.first(), &error, events);
                 failed.get_or_insert(error.at(&tier.name));
             }
         }
@@ -244,7 +255,7 @@ fn entry_of(object: &Object, tier: &Tier) -> Option<Entry> {
     let value = match &object.body {
         Body::Live(live) => Value::live(live.clone(), object.meta.size),
         // The stored number says which codec; the tier says which of several custom ones.
-        Body::Bytes(bytes) if object.meta.codec.id == tier.codec.id => Value::bytes(tier.codec, bytes.clone()),
+        Body::Bytes(bytes) if object.meta.codec.instance == 0 && object.meta.codec.id == tier.codec.id => Value::bytes(tier.codec, bytes.clone()),
         Body::Bytes(bytes) => Value::bytes(object.meta.codec, bytes.clone()),
         Body::Absent => return None,
     };
@@ -265,5 +276,5 @@ fn object_for(entry: &Entry, tier: &Tier, now: Millis) -> Result<Object> {
         (_, None, None) => return Err(Error::new(Code::Unsupported, format!("no bytes under the codec `{}`", tier.codec.name()))),
     };
     let life = entry.life.capped(tier.max_ttl, now);
-    Ok(Object { meta: Meta { life, codec, compressed: false, size, version: None }, body })
+    Ok(Object { meta: Meta::new(life, codec, size), body })
 }

@@ -79,10 +79,11 @@ impl Life {
         Self { fresh_until: limit, stale_until: limit, ..self }
     }
 
-    /// Returns the life of an entry that was marked stale by hand: no longer fresh, served until it ends.
+    /// Returns the life of an entry that was marked stale by hand: fresh at no time that a clock which lags could show,
+    /// served until it ends.
     #[must_use]
     pub fn expired(self) -> Self {
-        Self { fresh_until: self.created_at, ..self }
+        Self { fresh_until: 0, ..self }
     }
 }
 

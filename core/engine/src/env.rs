@@ -1,6 +1,4 @@
-//! What the engine needs from outside: clocks, chance, and somewhere to run things.
-//!
-//! An HTTP client joins these when the first store that needs one does.
+//! What the engine needs from outside: clocks, HTTP, chance, and somewhere to run things.
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
@@ -8,6 +6,7 @@ use futures_channel::oneshot;
 
 use crate::{
     error::{Code, Error, Result},
+    http::Http,
     time::Millis,
 };
 
@@ -59,6 +58,8 @@ pub trait Random: fmt::Debug + Send + Sync + 'static {
 pub struct Env {
     /// The clocks.
     pub clock: Arc<dyn Clock>,
+    /// What sends requests.
+    pub http: Arc<dyn Http>,
     /// Where tasks and blocking work run.
     pub spawn: Arc<dyn Spawn>,
     /// Chance, for jitter and backoff.

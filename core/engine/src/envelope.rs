@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | 0 | 3 | `UC\x01`: magic and version |
 //! | 3 | 1 | codec |
-//! | 4 | 1 | flags: 1 compressed (gzip), 2 signed |
+//! | 4 | 1 | flags: 1 compressed with gzip, 2 signed, 4 compressed with Zstandard |
 //! | 5 | 1 | header length, 40 |
 //! | 6 | 6 | zero |
 //! | 12 | 8 | `created_at`, ms since the epoch, little-endian |
@@ -15,6 +15,7 @@
 use crate::{
     entry::Life,
     error::{Code, Error, Result},
+    store::Encoding,
     time::Millis,
 };
 
@@ -22,16 +23,17 @@ use crate::{
 pub const HEADER: usize = 40;
 
 const MAGIC: [u8; 3] = *b"UC\x01";
-const COMPRESSED: u8 = 1;
+const GZIP: u8 = 1;
 const SIGNED: u8 = 2;
+const ZSTD: u8 = 4;
 
 /// What the header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     /// The number of the codec.
     pub codec: u8,
-    /// Whether the payload is compressed with gzip.
-    pub compressed: bool,
+    /// How the payload is compressed.
+    pub encoding: Encoding,
     /// Whether a signature stands in front of the payload.
     pub signed: bool,
     /// The deadlines.
@@ -44,7 +46,12 @@ impl Header {
         let mut bytes = [0; HEADER];
         bytes[..3].copy_from_slice(&MAGIC);
         bytes[3] = self.codec;
-        bytes[4] = u8::from(self.compressed) * COMPRESSED + u8::from(self.signed) * SIGNED;
+        let compressed = match self.encoding {
+            Encoding::Identity => 0,
+            Encoding::Gzip => GZIP,
+            Encoding::Zstd => ZSTD,
+        };
+        bytes[4] = compressed + u8::from(self.signed) * SIGNED;
         bytes[5] = HEADER as u8;
         bytes[12..20].copy_from_slice(&self.life.created_at.to_le_bytes());
         bytes[20..28].copy_from_slice(&self.life.fresh_until.to_le_bytes());
@@ -66,12 +73,18 @@ impl Header {
         if bytes[..3] != MAGIC {
             return corrupt("unknown magic or version");
         }
-        if bytes[4] & !(COMPRESSED | SIGNED) != 0 || bytes[5] as usize != HEADER {
+        let encoding = match bytes[4] & !SIGNED {
+            0 => Encoding::Identity,
+            GZIP => Encoding::Gzip,
+            ZSTD => Encoding::Zstd,
+            _ => return corrupt("unknown flags or header length"),
+        };
+        if bytes[5] as usize != HEADER {
             return corrupt("unknown flags or header length");
         }
         let number = |at: usize| -> Millis { Millis::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes")) };
         let life = Life { created_at: number(12), fresh_until: number(20), stale_until: number(28) };
-        Ok(Self { codec: bytes[3], compressed: bytes[4] & COMPRESSED != 0, signed: bytes[4] & SIGNED != 0, life })
+        Ok(Self { codec: bytes[3], encoding, signed: bytes[4] & SIGNED != 0, life })
     }
 
     /// Reads a header and checks it against its payload.

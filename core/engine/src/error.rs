@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use crate::time::Millis;
+
 /// The result of every operation that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -81,12 +83,13 @@ pub struct Error {
     message: Arc<str>,
     tier: Option<Arc<str>>,
     source: Option<Source>,
+    retry_after: Option<Millis>,
 }
 
 impl Error {
     /// Makes an error from what went wrong and a sentence about it.
     pub fn new(code: Code, message: impl Into<Arc<str>>) -> Self {
-        Self { code, message: message.into(), tier: None, source: None }
+        Self { code, message: message.into(), tier: None, source: None, retry_after: None }
     }
 
     /// Names the tier where it happened; the first name stays.
@@ -100,6 +103,13 @@ impl Error {
     #[must_use]
     pub fn because(mut self, source: Source) -> Self {
         self.source = Some(source);
+        self
+    }
+
+    /// Says how long the tier asked to be left alone (RFC 9110, section 10.2.3).
+    #[must_use]
+    pub fn retry_after(mut self, wait: Option<Millis>) -> Self {
+        self.retry_after = wait;
         self
     }
 
@@ -121,6 +131,11 @@ impl Error {
     /// Says whether the same call may succeed if it is made again.
     pub fn retryable(&self) -> bool {
         self.code.retryable()
+    }
+
+    /// Returns how long the tier asked to be left alone.
+    pub fn wait_asked(&self) -> Option<Millis> {
+        self.retry_after
     }
 
     /// Returns the host's error that caused this one.

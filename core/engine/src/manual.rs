@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 
 use crate::{
     env::{BoxFuture, Clock, Env, Random, Spawn},
+    http::NoHttp,
     time::Millis,
 };
 
@@ -110,9 +111,9 @@ impl Random for Middle {
     }
 }
 
-/// Makes an environment on `clock` that runs everything on the spot.
+/// Makes an environment on `clock` that runs everything on the spot and has no network.
 pub fn env(clock: &Arc<ManualClock>) -> Env {
-    Env { clock: Arc::new(clock.clone()), spawn: Arc::new(Inline), random: Arc::new(Middle) }
+    Env { clock: Arc::new(clock.clone()), http: Arc::new(NoHttp), spawn: Arc::new(Inline), random: Arc::new(Middle) }
 }
 
 /// Polls `future` once and returns its output, or the future when it has to wait.

@@ -4,13 +4,14 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 
 use crate::{
     entry::Life,
-    error::Result,
+    error::{Code, Error, Result},
     key::Key,
     time::Millis,
+    usage::Usage,
     value::{Codec, Live},
 };
 
@@ -25,6 +26,8 @@ pub struct Capability {
     pub live: bool,
     /// It keeps bytes.
     pub bytes: bool,
+    /// It bounds its own waiting: one deadline for a whole call would cut off large bodies that arrive steadily.
+    pub paced: bool,
 }
 
 /// What a store says of itself. Never a secret.
@@ -41,6 +44,21 @@ pub struct StoreInfo {
 /// Names one state of an object: an entity tag, a generation.
 pub type Version = Arc<str>;
 
+/// A SHA-256 of the value's bytes before compression: equal values have equal hashes, whatever the time and the level.
+pub type Hash = [u8; 32];
+
+/// How a body is compressed (RFC 9110, section 8.4.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Encoding {
+    /// Not at all.
+    #[default]
+    Identity,
+    /// With gzip (RFC 1952).
+    Gzip,
+    /// With Zstandard (RFC 8878).
+    Zstd,
+}
+
 /// What is known of an object beside its body.
 #[derive(Clone, Debug)]
 pub struct Meta {
@@ -48,12 +66,21 @@ pub struct Meta {
     pub life: Life,
     /// How the value became bytes.
     pub codec: Codec,
-    /// Whether the body is compressed with gzip.
-    pub compressed: bool,
+    /// How the body is compressed.
+    pub encoding: Encoding,
     /// The length of the body as stored, in bytes.
     pub size: u64,
     /// The state of the object, where the store has one.
     pub version: Option<Version>,
+    /// The hash of the value, where somebody asked for one ([`Dedupe`](crate::layers::Dedupe)).
+    pub hash: Option<Hash>,
+}
+
+impl Meta {
+    /// Describes a plain body of `size` bytes.
+    pub fn new(life: Life, codec: Codec, size: u64) -> Self {
+        Self { life, codec, encoding: Encoding::Identity, size, version: None, hash: None }
+    }
 }
 
 /// The content of an object.
@@ -93,8 +120,6 @@ pub enum Want {
     Any,
     /// The body, if the entry may be served at this time; else [`Body::Absent`].
     ServableAt(Millis),
-    /// The body, unless the reader's copy is still the current one; else [`Body::Absent`].
-    UnlessMatches(Version),
 }
 
 /// When to put.
@@ -142,6 +167,36 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Deletes the object under `key`. Deleting a missing key succeeds.
     async fn delete(&self, key: &Key) -> Result<()>;
 
+    /// Deletes the objects under `keys`. Missing keys are no error; the first failure is returned after all were tried.
+    async fn delete_many(&self, keys: &[Key]) -> Result<()> {
+        let failed = stream::iter(keys.to_vec())
+            .map(|key| async move { self.delete(&key).await })
+            .buffer_unordered(CONCURRENCY)
+            .filter_map(|deleted| std::future::ready(deleted.err()));
+        std::pin::pin!(failed).fold(None, |first: Option<Error>, error| std::future::ready(first.or(Some(error)))).await.map_or(Ok(()), Err)
+    }
+
+    /// Gives the object that `known` describes other deadlines, without its body being sent, and says whether it was
+    /// still that object.
+    ///
+    /// # Errors
+    /// `unsupported` where the store cannot: the object is put again then.
+    async fn renew(&self, _key: &Key, _known: &Meta, _life: Life) -> Result<bool> {
+        Err(Error::new(Code::Unsupported, format!("`{}` cannot renew deadlines", self.info().scheme)))
+    }
+
+    /// Marks the object under `key` as stale ([`Life::expired`]); a missing key is no error.
+    async fn expire(&self, key: &Key) -> Result<()> {
+        let Some(Object { mut meta, body }) = self.get(key, Want::Any).await? else { return Ok(()) };
+        meta.life = meta.life.expired();
+        self.put(key, Object { meta, body }, PutMode::Always).await.map(|_| ())
+    }
+
+    /// Returns what the store has sent and received so far; `None` where nothing is counted.
+    fn usage(&self) -> Option<Usage> {
+        None
+    }
+
     /// Lists up to a page of the keys that begin with `prefix`, sorted, from `after` on (exclusive).
     async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Page>;
 
@@ -154,7 +209,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
             let page = self.list(prefix, after.as_deref()).await?;
             count += page.keys.len() as u64;
             let keys = page.keys.iter().map(|key| Key::new(key.as_str())).collect::<Result<Vec<_>>>()?;
-            stream::iter(&keys).map(Ok).try_for_each_concurrent(CONCURRENCY, |key| self.delete(key)).await?;
+            self.delete_many(&keys).await?;
             match page.next {
                 Some(next) => after = Some(next),
                 None => return Ok(count),
@@ -167,13 +222,17 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         Ok(0)
     }
 
+    /// Forgets, in a forked child, what belongs to threads that do not exist there.
+    fn after_fork(&self) {}
+
     /// Writes what is still in memory and lets go of files and connections. A later call takes them up again.
     async fn close(&self) -> Result<()> {
         Ok(())
     }
 }
 
-const CONCURRENCY: usize = 32;
+/// How many operations one call has under way at a time.
+pub(crate) const CONCURRENCY: usize = 32;
 
 /// What every store can do, built once from [`Store`].
 #[async_trait]
@@ -181,18 +240,6 @@ pub trait StoreExt: Store {
     /// Says whether `key` holds something that is fresh at `now`, without transferring it.
     async fn exists(&self, key: &Key, now: Millis) -> Result<bool> {
         Ok(self.head(key).await?.is_some_and(|meta| now < meta.life.fresh_until))
-    }
-
-    /// Returns the objects under `keys`, in their order.
-    async fn get_many(&self, keys: &[Key], want: Want) -> Result<Vec<Option<Object>>> {
-        stream::iter(keys.to_vec())
-            .map(|key| {
-                let want = want.clone();
-                async move { self.get(&key, want).await }
-            })
-            .buffered(CONCURRENCY)
-            .try_collect()
-            .await
     }
 }
 

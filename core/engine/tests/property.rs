@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use proptest::prelude::*;
 use undercroft_engine::{
-    Cache, Chain, Clock, Codec, Key, Life, Near, NearTier, Outcome, Policy, Value,
+    Cache, Chain, Clock, Codec, Encoding, Key, Life, Near, NearTier, Outcome, Policy, Value,
     envelope::{HEADER, Header},
-    layers::{Layer, Shape},
+    layers::{Layer, Shape, Squeeze},
     manual::{ManualClock, block_on, env},
     near::Limits,
 };
@@ -57,7 +57,7 @@ proptest! {
         let clock = Arc::new(ManualClock::default());
         let env = env(&clock);
         let near = Arc::new(Near::new(Limits::default()));
-        let shape = Shape { prefix: "ns:".into(), compress: Some(6), max_value: None };
+        let shape = Shape { prefix: "ns:".into(), compress: Some(Squeeze::Gzip(6)), max_value: None };
         let far = undercroft_engine::Tier::new("far", shape.wrap(Arc::new(MapStore::default()), &env), Codec::RAW);
         let chain = Chain::new(Some(NearTier { name: "near".into(), near: near.clone(), max_ttl: Some(40) }), vec![far]).unwrap();
         let policy = Policy { ttl: Some(TTL), stale: Some(STALE), ..Policy::default() };
@@ -122,9 +122,9 @@ proptest! {
     }
 
     #[test]
-    fn an_envelope_opens_as_it_was_sealed(codec in any::<u8>(), compressed in any::<bool>(), signed in any::<bool>(), times in any::<[u64; 3]>(), payload in proptest::collection::vec(any::<u8>(), 0..300)) {
+    fn an_envelope_opens_as_it_was_sealed(codec in any::<u8>(), encoding in prop::sample::select(vec![Encoding::Identity, Encoding::Gzip, Encoding::Zstd]), signed in any::<bool>(), times in any::<[u64; 3]>(), payload in proptest::collection::vec(any::<u8>(), 0..300)) {
         let life = Life { created_at: times[0], fresh_until: times[1], stale_until: times[2] };
-        let header = Header { codec, compressed, signed, life };
+        let header = Header { codec, encoding, signed, life };
 
         let sealed = header.seal(&payload);
 
@@ -133,7 +133,7 @@ proptest! {
 
     #[test]
     fn a_changed_byte_is_noticed(payload in proptest::collection::vec(any::<u8>(), 1..100), at in any::<usize>(), bit in 0..8u8) {
-        let header = Header { codec: 3, compressed: false, signed: false, life: Life { created_at: 1, fresh_until: 2, stale_until: 3 } };
+        let header = Header { codec: 3, encoding: Encoding::Identity, signed: false, life: Life { created_at: 1, fresh_until: 2, stale_until: 3 } };
         let mut whole = [header.seal(&payload).to_vec(), payload].concat();
         let at = at % whole.len();
         whole[at] ^= 1 << bit;

@@ -24,7 +24,7 @@ impl Memory {
 
     fn meta(&self, held: &Held) -> Meta {
         let codec = held.value().encoded().map_or(Codec::RAW, |(codec, _)| codec);
-        Meta { life: held.life_now(&*self.env.clock), codec, compressed: false, size: held.size(), version: None }
+        Meta::new(held.life_now(&*self.env.clock), codec, held.size())
     }
 
     fn held(&self, key: &Key) -> Option<Held> {
@@ -38,7 +38,7 @@ impl Store for Memory {
         StoreInfo {
             scheme: "memory",
             label: format!("{} entries at most", self.near.limits().max_entries),
-            can: Capability { list: true, put_if_absent: true, live: true, bytes: true },
+            can: Capability { list: true, put_if_absent: true, live: true, bytes: true, paced: false },
         }
     }
 

@@ -79,7 +79,7 @@ impl Runner {
         let clock = Arc::new(ManualClock::default());
         let env = env(&clock);
         let config = Config::from_value(expand(cache, folder.path()), &|_| None).unwrap();
-        let opened = open(&config, &env, &Options { faults: true, remains: None }).unwrap();
+        let opened = open(&config, &env, &Options { faults: true, ..Options::default() }).unwrap();
         let faults = opened.faults.into_iter().map(|(name, faults)| (name.to_string(), faults)).collect();
         Self {
             cache: opened.cache,
@@ -260,7 +260,7 @@ impl Runner {
     fn put_far(&self, tier: &str, key: &Key, json: &Json) {
         let life = Policy::life(self.cache.policy(), &self.env).unwrap();
         let bytes = serde_json::to_vec(json).unwrap();
-        let meta = Meta { life, codec: Codec::JSON, compressed: false, size: bytes.len() as u64, version: None };
+        let meta = Meta::new(life, Codec::JSON, bytes.len() as u64);
         let store = self.cache.chain().far().iter().find(|far| &*far.name == tier).unwrap().store.clone();
         let key = key.clone();
         now(Box::pin(async move { store.put(&key, Object { meta, body: Body::Bytes(bytes.into()) }, PutMode::Always).await })).unwrap();

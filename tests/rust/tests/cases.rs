@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use undercroft::{
     Config, Options,
     engine::{
-        Life,
+        Encoding, Life,
         envelope::Header,
         key,
         key::{Conversion, Field, Part, Root, Signature, Template},
@@ -137,6 +137,17 @@ fn config() {
 }
 
 #[test]
+fn an_environment_without_identities_says_that_credentials_are_missing() {
+    for url in ["s3://bucket", "gs://bucket"] {
+        let config = Config::from_value(json!({ "tiers": [url] }), &|_| None).unwrap();
+
+        let error = open(&config, &manual::env(&Default::default()), &Options::default()).map(|_| ()).unwrap_err();
+
+        assert!(error.message().contains("needs credentials"), "{error}");
+    }
+}
+
+#[test]
 fn envelope() {
     for case in read("envelope.json") {
         let bytes = |name: &str| -> Vec<u8> {
@@ -152,7 +163,7 @@ fn envelope() {
         let life = Life { created_at: deadline("created_at"), fresh_until: deadline("fresh_until"), stale_until: deadline("stale_until") };
         let header = Header {
             codec: case["codec"].as_u64().unwrap() as u8,
-            compressed: case["compressed"].as_bool().unwrap(),
+            encoding: if case["compressed"].as_bool().unwrap() { Encoding::Gzip } else { Encoding::Identity },
             signed: case["signed"].as_bool().unwrap(),
             life,
         };

@@ -1,6 +1,7 @@
 //! The cache as Python holds it: every method extracts, builds the future and bridges.
 
 mod flight;
+mod many;
 mod numbers;
 mod verbs;
 
@@ -13,6 +14,7 @@ use pyo3::{
 use undercroft::{
     Config, Format, Options,
     engine::{self, Chain, Clock, Codec, Form, Key, Near, Value},
+    stores::object::PICKLED_ENTRY,
 };
 
 use crate::{
@@ -42,7 +44,7 @@ impl Shared {
     /// Returns the serializer for a codec: the tier's own where it is custom.
     pub(crate) fn serializer(&self, codec: Codec) -> PyResult<&Serializer> {
         static PLAIN: std::sync::OnceLock<Vec<Serializer>> = std::sync::OnceLock::new();
-        let plain = PLAIN.get_or_init(|| Codec::ALL.iter().map(|codec| Serializer { codec: *codec, custom: None }).collect());
+        let plain = PLAIN.get_or_init(|| Codec::ALL.iter().chain([&PICKLED_ENTRY]).map(|codec| Serializer { codec: *codec, custom: None }).collect());
         let own = self.serializers.iter().map(|serializer| &**serializer).find(|serializer| serializer.codec == codec);
         own.or_else(|| plain.iter().find(|serializer| serializer.codec == codec)).ok_or_else(|| PyTypeError::new_err(format!("unknown codec {}", codec.id)))
     }
@@ -138,7 +140,7 @@ impl Cache {
             Some(clock) => engine::Env { clock: Arc::new(clock.0.clone()), random: Arc::new(engine::manual::Middle), ..undercroft_native::env() },
             None => undercroft_native::env(),
         };
-        let opened = py.detach(|| undercroft::open(&config, &env, &Options { faults, remains: remains() }));
+        let opened = py.detach(|| undercroft::open(&config, &env, &Options { faults, remains: remains(), ..process::options() }));
         let opened = raise(py, opened)?;
         let faults = opened.faults.into_iter().map(|(name, faults)| (name.to_string(), faults)).collect();
         Ok(Self::from_opened(opened.cache, Vec::new(), Vec::new(), faults))

@@ -1,10 +1,10 @@
 //! What a cache holds, what happened in it, and who is told.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
 use pyo3::{prelude::*, types::PyDict};
-use undercroft::engine::{self, Event, Kind, Sink};
+use undercroft::engine::{self, Event, Kind, Sink, Usage};
 use undercroft_native::gate;
 
 use super::Cache;
@@ -59,6 +59,9 @@ impl Cache {
             tier.set_item("hits", read(&counts.hits) + std::mem::take(&mut glanced))?;
             tier.set_item("errors", read(&counts.errors))?;
             tier.set_item("writes", read(&counts.writes))?;
+            if let Some(usage) = self.shared.cache.chain().usage(name) {
+                set_usage(&tier, &usage)?;
+            }
             tiers.set_item(&**name, tier)?;
         }
         stats.set_item("tiers", tiers)?;
@@ -70,6 +73,18 @@ impl Cache {
     fn listen(&self, sink: Py<PyAny>) {
         self.shared.cache.events().listen(Arc::new(PySink { sink: Mutex::new(sink) }));
     }
+}
+
+/// Writes what a tier was asked and what it carried.
+fn set_usage(tier: &Bound<'_, PyDict>, usage: &Usage) -> PyResult<()> {
+    tier.set_item("requests", usage.requests.iter().filter(|(_, count)| **count > 0).collect::<HashMap<_, _>>())?;
+    tier.set_item("bytes_sent", usage.sent)?;
+    tier.set_item("bytes_received", usage.received)?;
+    tier.set_item("cost", usage.cost)?;
+    tier.set_item("retries", usage.retries)?;
+    tier.set_item("timeouts", usage.timeouts)?;
+    tier.set_item("refused", usage.refused)?;
+    tier.set_item("opened", usage.opened)
 }
 
 #[derive(Debug)]

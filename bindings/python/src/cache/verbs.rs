@@ -191,7 +191,7 @@ fn forever(seconds: f64) -> u64 {
 }
 
 /// Reads a ttl of the storage protocol, where zero and less mean no end.
-fn storage_ask(ttl: Option<&Bound<'_, PyAny>>) -> PyResult<engine::Policy> {
+pub(super) fn storage_ask(ttl: Option<&Bound<'_, PyAny>>) -> PyResult<engine::Policy> {
     let ttl = ttl.map_or(Ok(None), |ttl| seconds(ttl, "ttl"))?.filter(|ttl| *ttl > 0);
     Ok(engine::Policy { ttl, ..engine::Policy::default() })
 }

@@ -9,10 +9,11 @@ use bytes::Bytes;
 use pyo3::{
     exceptions::PyTypeError,
     prelude::*,
+    pybacked::PyBackedBytes,
     sync::PyOnceLock,
     types::{PyBytes, PyString},
 };
-use undercroft::engine::Codec;
+use undercroft::{engine::Codec, stores::object::PICKLED_ENTRY};
 
 /// A codec and, for custom ones, the object with its `dumps` and `loads`.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ pub(crate) fn dumps(object: &Bound<'_, PyAny>, serializer: &Serializer) -> PyRes
         id if id == Codec::JSON.id => write::json(object),
         id if id == Codec::MSGPACK.id => write::msgpack(object),
         id if id == Codec::RAW.id => match object.cast::<PyBytes>() {
-            Ok(bytes) => Ok(Bytes::copy_from_slice(bytes.as_bytes())),
+            Ok(bytes) => Ok(borrowed(bytes)),
             Err(_) => Err(PyTypeError::new_err("only bytes can be stored raw")),
         },
         id if id == Codec::UTF8.id => match object.cast::<PyString>() {
@@ -56,7 +57,10 @@ pub(crate) fn loads<'py>(py: Python<'py>, bytes: &Bytes, serializer: &Serializer
         id if id == Codec::MSGPACK.id => read::msgpack(py, bytes),
         id if id == Codec::RAW.id => Ok(PyBytes::new(py, bytes).into_any()),
         id if id == Codec::UTF8.id => Ok(PyString::from_bytes(py, bytes)?.into_any()),
-        id if id == Codec::PICKLE.id => pickle(py, "loads")?.call1((PyBytes::new(py, bytes),)),
+        id if id == Codec::PICKLE.id => {
+            let loaded = pickle(py, "loads")?.call1((PyBytes::new(py, bytes),))?;
+            if serializer.codec == PICKLED_ENTRY { loaded.get_item("v") } else { Ok(loaded) }
+        }
         _ => match &serializer.custom {
             Some(custom) => custom.bind(py).call_method1("loads", (PyBytes::new(py, bytes),)),
             None => Err(PyTypeError::new_err(format!("Python has no codec `{}`", serializer.codec.name()))),
@@ -73,7 +77,14 @@ fn pickle<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
 
 fn bytes_of(object: &Bound<'_, PyAny>) -> PyResult<Bytes> {
     match object.cast::<PyBytes>() {
-        Ok(bytes) => Ok(Bytes::copy_from_slice(bytes.as_bytes())),
+        Ok(bytes) => Ok(borrowed(bytes)),
         Err(_) => Err(PyTypeError::new_err(format!("`dumps` must return bytes, not `{}`", object.get_type().name()?))),
     }
+}
+
+/// Returns the bytes of a Python object: a copy where they are few, else the object's own, which it stays alive for.
+fn borrowed(bytes: &Bound<'_, PyBytes>) -> Bytes {
+    const FEW: usize = 64 * 1024;
+    let plain = bytes.as_bytes();
+    if plain.len() <= FEW { Bytes::copy_from_slice(plain) } else { Bytes::from_owner(PyBackedBytes::from(bytes.clone())) }
 }

@@ -1,5 +1,6 @@
 //! Caches: a chain, the flights over it, and a default policy. This is what users hold.
 
+mod many;
 mod read;
 mod write;
 
@@ -250,6 +251,9 @@ impl Cache {
     /// Makes the cache usable in the child of a fork, where the threads that flew its flights do not exist.
     pub fn after_fork(&self) {
         self.inner.flights.forget();
+        for tier in self.inner.chain.far() {
+            tier.store.after_fork();
+        }
         if let Some(tier) = self.inner.chain.near() {
             tier.near.forget_sweep();
         }

@@ -274,7 +274,7 @@ impl Cache {
                 for index in written {
                     let tier = &inner.chain.far()[index];
                     if let Err(error) = tier.store.delete(key).await {
-                        inner.chain.failed(index, Kind::WriteFailed, key, &error, &inner.events);
+                        inner.chain.failed(index, Kind::WriteFailed, Some(key), &error, &inner.events);
                     }
                 }
             }

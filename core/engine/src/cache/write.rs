@@ -9,7 +9,7 @@ use crate::{
     key::{self, Key},
     near::{Held, Removed, Term},
     policy::Policy,
-    store::{Object, Put, PutMode, Want},
+    store::{Put, PutMode},
     time::Millis,
     value::{Raw, Value},
 };
@@ -191,14 +191,14 @@ impl Cache {
         };
         let furthest = inner.chain.write_one(last, key, &entry, now, PutMode::IfAbsent(now)).await;
         if let Err((kind, error)) = &furthest {
-            inner.chain.failed(last, *kind, key, error, &inner.events);
+            inner.chain.failed(last, *kind, Some(key), error, &inner.events);
         }
         if furthest.map_err(|(_, error)| error.at(&inner.chain.far()[last].name))? == Put::Present {
             return Ok(false);
         }
         for index in (0..last).rev() {
             if let Err((kind, error)) = inner.chain.write_one(index, key, &entry, now, PutMode::Always).await {
-                inner.chain.failed(index, kind, key, &error, &inner.events);
+                inner.chain.failed(index, kind, Some(key), &error, &inner.events);
             }
         }
         self.hold(key, &entry, &ask, |_| false);
@@ -223,7 +223,7 @@ impl Cache {
         let ticket = inner.chain.near().map(|tier| tier.near.ticket(key));
         let mut failed = None;
         for tier in inner.chain.far().iter().rev() {
-            if let Err(error) = expire_in(&*tier.store, key).await {
+            if let Err(error) = tier.store.expire(key).await {
                 failed = failed.or(Some(error.at(&tier.name)));
             }
         }
@@ -249,7 +249,7 @@ impl Cache {
         let inner = &self.inner;
         // Before as well as after: what was loaded before this moment must not be written behind our back.
         inner.flights.revoke(key);
-        let deleted = inner.chain.delete(key, &inner.events).await;
+        let deleted = inner.chain.delete_many(std::slice::from_ref(key), &inner.events).await;
         if let Some(tier) = inner.chain.near() {
             tier.near.remove(key);
         }
@@ -293,7 +293,7 @@ impl Cache {
         // Failures are counted, and there is nobody left to tell.
         if revoked.is_deleted() {
             // What the delete removed may be there again.
-            let _counted = inner.chain.delete(key, &inner.events).await;
+            let _counted = inner.chain.delete_many(std::slice::from_ref(key), &inner.events).await;
         } else if let Some(newer) = revoked.newer() {
             // What was put may have been overwritten.
             let _counted = inner.chain.write(key, &newer, inner.env.clock.wall(), ask, &inner.events).await;
@@ -332,10 +332,4 @@ impl Cache {
         }
         self.inner.events.note(&Event { kind: Kind::Corrupt, key: Some(key), tier: Some(tier), error: Some(error) });
     }
-}
-
-async fn expire_in(store: &dyn crate::store::Store, key: &Key) -> Result<()> {
-    let Some(Object { mut meta, body }) = store.get(key, Want::Any).await? else { return Ok(()) };
-    meta.life = meta.life.expired();
-    store.put(key, Object { meta, body }, PutMode::Always).await.map(|_| ())
 }

@@ -8,11 +8,13 @@ use parking_lot::Mutex;
 
 use super::Layer;
 use crate::{
+    entry::Life,
     env::Env,
     error::{Code, Error, Result},
     key::Key,
     store::{Body, Meta, Object, Page, Put, PutMode, Store, StoreInfo, Want},
     time::Millis,
+    usage::Usage,
 };
 
 /// What the next operation does instead of its work.
@@ -136,6 +138,11 @@ impl Store for Faulty {
         self.inner.delete(key).await
     }
 
+    async fn renew(&self, key: &Key, known: &Meta, life: Life) -> Result<bool> {
+        self.faults.strike("renew").await?;
+        self.inner.renew(key, known, life).await
+    }
+
     async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Page> {
         self.faults.strike("list").await?;
         self.inner.list(prefix, after).await
@@ -148,6 +155,14 @@ impl Store for Faulty {
 
     async fn sweep(&self, now: Millis) -> Result<u64> {
         self.inner.sweep(now).await
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        self.inner.usage()
+    }
+
+    fn after_fork(&self) {
+        self.inner.after_fork();
     }
 
     async fn close(&self) -> Result<()> {

@@ -1,27 +1,39 @@
 //! Guard: a timeout, retries with full jitter, and a circuit breaker around a store.
 
-use std::{future::Future, sync::Arc};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use async_trait::async_trait;
-use parking_lot::Mutex;
 
-use super::Layer;
+use super::{
+    Layer,
+    breaker::{Breaker, Trying},
+};
 use crate::{
+    entry::Life,
     env::Env,
     error::{Code, Error, Result},
     key::Key,
     store::{Meta, Object, Page, Put, PutMode, Store, StoreInfo, Want},
     time::Millis,
+    usage::Usage,
 };
 
 /// How a store is guarded. Zero or `None` turns a part off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Guard {
-    /// The longest one attempt may take.
+    /// The longest one attempt may take, and the time after which nothing is tried again. A store that bounds its own
+    /// waiting ([`Capability::paced`](crate::Capability::paced)) is given it instead.
     pub timeout: Option<Millis>,
     /// How often a retryable failure is tried again.
     pub retries: u32,
-    /// The longest wait before the first retry; it doubles with each. The wait is drawn from zero to this (full jitter).
+    /// The longest wait before the first retry; it doubles with each. The wait is drawn from zero to this (full jitter),
+    /// and is no shorter than the store asks for.
     pub backoff: Millis,
     /// After how many failures in a row the store is left alone.
     pub breaker: u32,
@@ -35,54 +47,63 @@ impl Default for Guard {
     }
 }
 
+impl Guard {
+    /// Guards a store on a network: what a caller who has a loader to fall back on would wait for.
+    pub const fn remote() -> Self {
+        Self { timeout: Some(5_000), retries: 3, backoff: 50, breaker: 10, cooldown: 5_000 }
+    }
+}
+
 impl Layer for Guard {
     fn wrap(&self, inner: Arc<dyn Store>, env: &Env) -> Arc<dyn Store> {
-        Arc::new(Guarded { guard: *self, inner, env: env.clone(), breaker: Mutex::default() })
+        let breaker = Breaker::new(self.breaker, self.cooldown);
+        Arc::new(Guarded { guard: *self, is_paced: inner.info().can.paced, inner, env: env.clone(), breaker, counts: Counts::default() })
     }
 }
 
 #[derive(Debug, Default)]
-struct Breaker {
-    failures: u32,
-    open_until: Option<Millis>,
-    /// Whether a call is trying the store again.
-    trying: bool,
+struct Counts {
+    retries: AtomicU64,
+    timeouts: AtomicU64,
+    refused: AtomicU64,
 }
 
 #[derive(Debug)]
 struct Guarded {
     guard: Guard,
+    is_paced: bool,
     inner: Arc<dyn Store>,
     env: Env,
-    breaker: Mutex<Breaker>,
-}
-
-/// Clears the mark of a trying call that was cancelled before it ended.
-struct Trying<'a>(Option<&'a Mutex<Breaker>>);
-
-impl Drop for Trying<'_> {
-    fn drop(&mut self) {
-        if let Some(breaker) = self.0 {
-            breaker.lock().trying = false;
-        }
-    }
+    breaker: Breaker,
+    counts: Counts,
 }
 
 impl Guarded {
     async fn call<T, F: Future<Output = Result<T>>>(&self, attempt: impl Fn() -> F) -> Result<T> {
+        self.call_within(self.guard.timeout.filter(|_| !self.is_paced), attempt).await
+    }
+
+    async fn call_within<T, F: Future<Output = Result<T>>>(&self, limit: Option<Millis>, attempt: impl Fn() -> F) -> Result<T> {
+        let begun = self.env.clock.monotonic();
         let mut tries = 0;
         loop {
-            let trying = self.admit()?;
-            let answer = match self.env.within(self.guard.timeout, attempt()).await {
+            let (started, trying) = self.admit()?;
+            let answer = match self.env.within(limit, attempt()).await {
                 Some(answer) => answer,
-                None => Err(Error::new(Code::Timeout, format!("no answer within {} ms", self.guard.timeout.unwrap_or(0)))),
+                None => Err(Error::new(Code::Timeout, format!("no answer within {} ms", limit.unwrap_or(0)))),
             };
             drop(trying);
-            self.record(answer.as_ref().err());
+            self.record(answer.as_ref().err(), started);
             match answer {
                 Err(error) if error.retryable() && tries < self.guard.retries => {
                     let longest = self.guard.backoff.saturating_mul(1 << tries.min(16));
-                    self.env.clock.sleep((longest as f64 * self.env.random.unit()) as Millis).await;
+                    let wait = ((longest as f64 * self.env.random.unit()) as Millis).max(error.wait_asked().unwrap_or(0));
+                    let waited = self.env.clock.monotonic().saturating_sub(begun);
+                    if self.guard.timeout.is_some_and(|timeout| waited.saturating_add(wait) >= timeout) {
+                        return Err(error);
+                    }
+                    self.counts.retries.fetch_add(1, Ordering::Relaxed);
+                    self.env.clock.sleep(wait).await;
                     tries += 1;
                 }
                 answer => return answer,
@@ -90,34 +111,24 @@ impl Guarded {
         }
     }
 
-    fn admit(&self) -> Result<Trying<'_>> {
-        if self.guard.breaker == 0 {
-            return Ok(Trying(None));
-        }
+    fn admit(&self) -> Result<(Millis, Trying<'_>)> {
         let now = self.env.clock.monotonic();
-        let mut breaker = self.breaker.lock();
-        match breaker.open_until {
-            None => Ok(Trying(None)),
-            Some(until) if now >= until && !breaker.trying => {
-                breaker.trying = true;
-                Ok(Trying(Some(&self.breaker)))
-            }
-            Some(_) => Err(Error::new(Code::Unavailable, format!("left alone after {} failures in a row", breaker.failures))),
-        }
+        let trying = self.breaker.admit(now).inspect_err(|_| {
+            self.counts.refused.fetch_add(1, Ordering::Relaxed);
+        })?;
+        Ok((now, trying))
     }
 
-    fn record(&self, error: Option<&Error>) {
-        if self.guard.breaker == 0 {
-            return;
+    fn record(&self, error: Option<&Error>, started: Millis) {
+        let is_timeout = error.is_some_and(|error| error.code() == Code::Timeout);
+        if is_timeout {
+            self.counts.timeouts.fetch_add(1, Ordering::Relaxed);
         }
-        let mut breaker = self.breaker.lock();
-        if error.is_some_and(Error::retryable) {
-            breaker.failures += 1;
-            if breaker.failures >= self.guard.breaker {
-                breaker.open_until = Some(self.env.clock.monotonic().saturating_add(self.guard.cooldown));
-            }
-        } else {
-            *breaker = Breaker::default();
+        let now = self.env.clock.monotonic();
+        match error {
+            Some(error) if error.retryable() => self.breaker.failed(now, is_timeout.then_some(started)),
+            // An answer that nobody likes is an answer: the store is there.
+            _ => self.breaker.answered(now),
         }
     }
 }
@@ -144,16 +155,45 @@ impl Store for Guarded {
         self.call(|| self.inner.delete(key)).await
     }
 
+    async fn delete_many(&self, keys: &[Key]) -> Result<()> {
+        // As long as it takes: there may be many.
+        self.call_within(None, || self.inner.delete_many(keys)).await
+    }
+
+    async fn renew(&self, key: &Key, known: &Meta, life: Life) -> Result<bool> {
+        self.call(|| self.inner.renew(key, known, life)).await
+    }
+
+    async fn expire(&self, key: &Key) -> Result<()> {
+        self.call(|| self.inner.expire(key)).await
+    }
+
     async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Page> {
         self.call(|| self.inner.list(prefix, after)).await
     }
 
     async fn clear(&self, prefix: &str) -> Result<u64> {
-        self.inner.clear(prefix).await
+        self.call_within(None, || self.inner.clear(prefix)).await
     }
 
     async fn sweep(&self, now: Millis) -> Result<u64> {
         self.inner.sweep(now).await
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Some(Usage {
+            retries: count(&self.counts.retries),
+            timeouts: count(&self.counts.timeouts),
+            refused: count(&self.counts.refused),
+            opened: self.breaker.opened(),
+            ..self.inner.usage().unwrap_or_default()
+        })
+    }
+
+    fn after_fork(&self) {
+        self.breaker.after_fork();
+        self.inner.after_fork();
     }
 
     async fn close(&self) -> Result<()> {

@@ -1,20 +1,22 @@
-//! Shape: what keys and bodies look like in the store. A prefix for keys, gzip and a size limit for bodies.
+//! Shape: what keys and bodies look like in the store. A prefix for keys, compression and a size limit for bodies.
 
-use std::{
-    io::{Read, Write},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use bytes::Bytes;
 
-use super::Layer;
+use super::{
+    Layer,
+    squeeze::{Squeeze, squeeze, unsqueeze},
+};
 use crate::{
+    entry::Life,
     env::Env,
     error::{Code, Error, Result},
     key::Key,
-    store::{Body, Meta, Object, Page, Put, PutMode, Store, StoreInfo, Want},
+    store::{Body, Encoding, Meta, Object, Page, Put, PutMode, Store, StoreInfo, Want},
     time::Millis,
+    usage::Usage,
 };
 
 /// What keys and bodies look like in the store.
@@ -22,14 +24,12 @@ use crate::{
 pub struct Shape {
     /// Stands before every key; nothing outside it is ever read, listed or deleted (law 11).
     pub prefix: String,
-    /// The gzip level, 1 to 9, for bodies that become smaller by it.
-    pub compress: Option<u32>,
+    /// How bodies are compressed that become smaller by it.
+    pub compress: Option<Squeeze>,
     /// The largest body that is stored, in bytes before compression.
     pub max_value: Option<u64>,
 }
 
-/// Compressing less than this saves nothing worth a byte of CPU.
-const WORTH_COMPRESSING: usize = 128;
 /// Above this, compression runs where blocking harms nobody.
 const LARGE: usize = 64 * 1024;
 
@@ -51,15 +51,19 @@ impl Shaped {
         if self.shape.prefix.is_empty() { Ok(key.clone()) } else { Key::new(format!("{}{key}", self.shape.prefix)) }
     }
 
+    /// Runs `work` on `bytes`: here when they are few, where blocking harms nobody when they are many.
+    async fn run<T: Send + 'static>(&self, bytes: Bytes, work: impl FnOnce(Bytes) -> Result<T> + Send + 'static) -> Result<T> {
+        if bytes.len() > LARGE { self.env.blocking(move || work(bytes)).await? } else { work(bytes) }
+    }
+
     async fn unpack(&self, object: Object) -> Result<Object> {
         let Object { mut meta, body } = object;
         let body = match body {
-            Body::Bytes(bytes) if meta.compressed => {
-                meta.compressed = false;
-                let work = move || gunzip(&bytes);
-                let bytes = if meta.size as usize > LARGE { self.env.blocking(work).await? } else { work() }?;
+            Body::Bytes(bytes) if meta.encoding != Encoding::Identity => {
+                let encoding = std::mem::take(&mut meta.encoding);
+                let bytes = self.run(bytes, move |bytes| unsqueeze(bytes, encoding)).await?;
                 meta.size = bytes.len() as u64;
-                Body::Bytes(bytes.into())
+                Body::Bytes(bytes)
             }
             body => body,
         };
@@ -72,32 +76,20 @@ impl Shaped {
         if let Some(max) = self.shape.max_value.filter(|max| bytes.len() as u64 > *max) {
             return Err(Error::new(Code::TooLarge, format!("the value has {} bytes; the tier takes at most {max}", bytes.len())));
         }
-        let Some(level) = self.shape.compress.filter(|_| !meta.compressed && bytes.len() >= WORTH_COMPRESSING) else {
+        let Some(how) = self.shape.compress.filter(|_| meta.encoding == Encoding::Identity) else {
             return Ok(Object { meta, body: Body::Bytes(bytes) });
         };
-        let plain = bytes.clone();
-        let work = move || gzip(&plain, level);
-        let packed = if bytes.len() > LARGE { self.env.blocking(work).await? } else { work() };
-        let body = if packed.len() < bytes.len() {
-            meta.compressed = true;
-            packed.into()
-        } else {
-            bytes
+        let packed = self.run(bytes.clone(), move |bytes| squeeze(&bytes, how)).await?;
+        let body = match packed {
+            Some(packed) => {
+                meta.encoding = how.encoding();
+                packed.into()
+            }
+            None => bytes,
         };
         meta.size = body.len() as u64;
         Ok(Object { meta, body: Body::Bytes(body) })
     }
-}
-
-fn gzip(bytes: &[u8], level: u32) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 2), Compression::new(level));
-    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("writing to memory does not fail")
-}
-
-fn gunzip(bytes: &[u8]) -> Result<Vec<u8>> {
-    let mut plain = Vec::with_capacity(bytes.len() * 3);
-    GzDecoder::new(bytes).read_to_end(&mut plain).map_err(|error| Error::new(Code::Corrupt, format!("gzip body: {error}")))?;
-    Ok(plain)
 }
 
 #[async_trait]
@@ -126,6 +118,19 @@ impl Store for Shaped {
         self.inner.delete(&self.key(key)?).await
     }
 
+    async fn delete_many(&self, keys: &[Key]) -> Result<()> {
+        let keys = keys.iter().map(|key| self.key(key)).collect::<Result<Vec<_>>>()?;
+        self.inner.delete_many(&keys).await
+    }
+
+    async fn renew(&self, key: &Key, known: &Meta, life: Life) -> Result<bool> {
+        self.inner.renew(&self.key(key)?, known, life).await
+    }
+
+    async fn expire(&self, key: &Key) -> Result<()> {
+        self.inner.expire(&self.key(key)?).await
+    }
+
     async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Page> {
         let own = &self.shape.prefix;
         let after = after.map(|after| format!("{own}{after}"));
@@ -140,6 +145,14 @@ impl Store for Shaped {
 
     async fn sweep(&self, now: Millis) -> Result<u64> {
         self.inner.sweep(now).await
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        self.inner.usage()
+    }
+
+    fn after_fork(&self) {
+        self.inner.after_fork();
     }
 
     async fn close(&self) -> Result<()> {

@@ -12,7 +12,7 @@ pub struct MapStore(Mutex<BTreeMap<String, Object>>);
 #[async_trait]
 impl Store for MapStore {
     fn info(&self) -> StoreInfo {
-        StoreInfo { scheme: "map", label: String::new(), can: Capability { list: true, put_if_absent: true, live: false, bytes: true } }
+        StoreInfo { scheme: "map", label: String::new(), can: Capability { list: true, put_if_absent: true, live: false, bytes: true, paced: false } }
     }
 
     async fn head(&self, key: &Key) -> Result<Option<Meta>> {

@@ -167,7 +167,7 @@ impl Inner {
     fn get(&self, key: &Key, now: Millis, want: &Want) -> Result<Option<Object>> {
         let wants = |header: &Header| match want {
             Want::ServableAt(at) => header.life.is_servable(*at),
-            Want::Any | Want::UnlessMatches(_) => true,
+            Want::Any => true,
         };
         if let Some(copy) = self.copies.get(&**key) {
             match self.files.stamp(&copy.place)? {
@@ -224,7 +224,7 @@ impl Inner {
             return Err(Error::new(Code::Unsupported, "a directory keeps bytes, not objects"));
         };
         let place = place(key);
-        let header = Header { codec: object.meta.codec.id, compressed: object.meta.compressed, signed: false, life: object.meta.life };
+        let header = Header { codec: object.meta.codec.id, encoding: object.meta.encoding, signed: false, life: object.meta.life };
         if let PutMode::IfAbsent(at) = mode {
             self.files.remove_if(&place, |header| *at >= header.life.fresh_until)?;
         }
@@ -283,7 +283,7 @@ fn object(header: &Header, stamp: &Stamp, body: Body) -> Object {
 }
 
 fn meta(header: &Header, stamp: &Stamp) -> Meta {
-    Meta { life: header.life, codec: Codec { id: header.codec, instance: 0 }, compressed: header.compressed, size: stamp.size(), version: None }
+    Meta { encoding: header.encoding, ..Meta::new(header.life, Codec { id: header.codec, instance: 0 }, stamp.size()) }
 }
 
 #[async_trait]
@@ -292,7 +292,7 @@ impl Store for Local {
         StoreInfo {
             scheme: "file",
             label: self.inner.root.display().to_string(),
-            can: Capability { list: true, put_if_absent: true, live: false, bytes: true },
+            can: Capability { list: true, put_if_absent: true, live: false, bytes: true, paced: false },
         }
     }
 

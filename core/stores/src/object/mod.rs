@@ -1,0 +1,281 @@
+//! Object stores: a bucket of any service as a store of entries that describe themselves.
+//!
+//! The value is the body, the rest is metadata ([`notes`]), so that a reader with any tool sees plain content. Metadata
+//! arrives before the body: of an entry that may not be served the body is not transferred.
+
+mod again;
+#[cfg(any(feature = "s3", feature = "gcs"))]
+pub(crate) mod base64;
+mod bucket;
+mod copies;
+mod legacy;
+mod name;
+mod notes;
+mod wire;
+
+pub use bucket::{Attributes, Bucket, Coming, Condition, Content, Fetched, Known};
+pub use legacy::PICKLED_ENTRY;
+pub use wire::{Wire, WireOptions};
+
+#[cfg(any(feature = "s3", feature = "gcs"))]
+pub(crate) use again::again;
+#[cfg(any(feature = "s3", feature = "gcs"))]
+pub(crate) use name::{encode_part, encode_path};
+#[cfg(any(feature = "s3", feature = "gcs"))]
+pub(crate) use wire::{Answer, retry_after};
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use flate2::read::GzDecoder;
+use futures_util::{StreamExt, TryStreamExt, future::try_join, stream};
+use undercroft_engine::{Body, Code, Encoding, Env, Error, Key, Life, Meta, Object, Page, Put, PutMode, Result, Store, StoreInfo, Usage, Want, time::Millis};
+
+use copies::Copies;
+
+/// Bodies above this length are read in parts, several at a time.
+const LARGE: u64 = 16 * 1024 * 1024;
+/// The length of such a part.
+const PART: u64 = 8 * 1024 * 1024;
+/// How many parts of one object are under way at a time.
+const PARTS: usize = 8;
+/// An object without a description is read to see whether it is an entry of the known implementation, up to this length.
+const LONGEST_LEGACY: u64 = 64 * 1024 * 1024;
+
+/// A bucket as a store.
+#[derive(Debug)]
+pub struct Objects<B> {
+    bucket: B,
+    copies: Copies,
+    env: Env,
+}
+
+impl<B: Bucket> Objects<B> {
+    /// Makes a store of `bucket` that keeps up to `revalidate` bytes of bodies to have them confirmed instead of sent.
+    pub fn new(bucket: B, revalidate: u64, env: Env) -> Self {
+        Self { bucket, copies: Copies::new(revalidate), env }
+    }
+
+    async fn fetch(&self, name: &str, want: &Want) -> Result<Option<Object>> {
+        let copy = self.copies.get(name);
+        match self.bucket.get(name, copy.as_ref().map(|copy| copy.known())).await? {
+            Fetched::Missing => {
+                self.copies.remove(name);
+                Ok(None)
+            }
+            Fetched::Current => Ok(Some(wanted(copy.expect("only what is known is current").object(), want))),
+            Fetched::SameBody(attributes) => {
+                let object = copy.expect("only what is known is the same").object();
+                let Body::Bytes(body) = object.body else { unreachable!("copies are bytes") };
+                let Some(meta) = notes::read(&attributes)? else { return Err(undescribed()) };
+                self.copies.keep(name, &meta, &body);
+                Ok(Some(wanted(Object { meta, body: Body::Bytes(body) }, want)))
+            }
+            Fetched::Found(attributes, content) => self.read(name, attributes, content, want).await,
+        }
+    }
+
+    async fn read(&self, name: &str, attributes: Attributes, content: Content, want: &Want) -> Result<Option<Object>> {
+        let meta = match notes::read(&attributes) {
+            Ok(Some(meta)) => meta,
+            Ok(None) => return self.read_legacy(&attributes, content, want).await.map(Some),
+            Err(error) => {
+                discard(content).await;
+                return Err(error);
+            }
+        };
+        if !is_wanted(&meta.life, want) {
+            discard(content).await;
+            return Ok(Some(Object { meta, body: Body::Absent }));
+        }
+        let body = match content {
+            Content::Coming(Coming(answer, sum)) if attributes.size > LARGE && attributes.version.is_some() => {
+                checked(self.read_parts(name, &attributes, *answer).await?, sum)?
+            }
+            content => whole(content).await?,
+        };
+        let mut meta = meta;
+        // Who makes a body plain on its way takes `Content-Encoding` off, and leaves our note.
+        if meta.encoding == Encoding::Gzip && attributes.encoding.is_none() && !legacy::is_gzip(&body) {
+            meta.encoding = Encoding::Identity;
+        }
+        self.copies.keep(name, &meta, &body);
+        Ok(Some(Object { meta, body: Body::Bytes(body) }))
+    }
+
+    /// Reads a large body: its start from the answer that is there, the rest in parts beside it.
+    async fn read_parts(&self, name: &str, attributes: &Attributes, answer: wire::Answer) -> Result<Bytes> {
+        let version = attributes.version.as_ref().expect("parts are of one version");
+        let starts = (PART..attributes.size).step_by(PART as usize);
+        let rest = stream::iter(starts)
+            .map(|start| {
+                let range = start..(start + PART).min(attributes.size);
+                again::again(&self.env, move || self.bucket.part(name, version, range.clone()))
+            })
+            .buffered(PARTS.min(self.bucket.concurrency()));
+        let body = BytesMut::with_capacity(attributes.size as usize);
+        let rest = rest.try_fold(Vec::new(), |mut parts, part| async {
+            parts.push(part);
+            Ok(parts)
+        });
+        let (start, rest) = try_join(answer.start(PART), rest).await?;
+        let mut body = body;
+        body.extend_from_slice(&start);
+        for part in rest {
+            body.extend_from_slice(&part);
+        }
+        if body.len() as u64 != attributes.size {
+            return Err(Error::new(Code::Unavailable, format!("the parts have {} bytes, and should have {}", body.len(), attributes.size)));
+        }
+        Ok(body.freeze())
+    }
+
+    async fn read_legacy(&self, attributes: &Attributes, content: Content, want: &Want) -> Result<Object> {
+        if attributes.size > LONGEST_LEGACY {
+            discard(content).await;
+            return Err(undescribed());
+        }
+        let mut body = whole(content).await?;
+        if legacy::is_gzip(&body) {
+            let mut plain = Vec::new();
+            std::io::Read::read_to_end(&mut GzDecoder::new(&*body), &mut plain).map_err(|error| Error::new(Code::Corrupt, format!("gzip body: {error}")))?;
+            body = plain.into();
+        }
+        legacy::read(&body).map(|object| wanted(object, want)).ok_or_else(undescribed)
+    }
+
+    /// Puts an object where there is none that is fresh at `now`, by conditional writes alone.
+    async fn put_if_absent(&self, key: &Key, name: &str, attributes: &Attributes, body: Bytes, now: Millis) -> Result<Put> {
+        if self.bucket.put(name, attributes, body.clone(), Condition::Absent).await? == Put::Stored {
+            return Ok(Put::Stored);
+        }
+        let held = match self.head(key).await {
+            Err(error) if error.code() != Code::Corrupt => return Err(error),
+            held => held.ok().flatten(),
+        };
+        if held.is_some_and(|held| now < held.life.fresh_until) {
+            return Ok(Put::Present);
+        }
+        // What is there is over, or is no entry: whoever replaces exactly that has won.
+        match self.bucket.head(name).await?.and_then(|attributes| attributes.version) {
+            Some(version) => self.bucket.put(name, attributes, body, Condition::Matches(&version)).await,
+            None => self.bucket.put(name, attributes, body, Condition::Absent).await,
+        }
+    }
+}
+
+fn undescribed() -> Error {
+    Error::new(Code::Corrupt, "an object without a description, which nobody we know wrote")
+}
+
+fn is_wanted(life: &Life, want: &Want) -> bool {
+    match want {
+        Want::Any => true,
+        Want::ServableAt(now) => life.is_servable(*now),
+    }
+}
+
+fn wanted(object: Object, want: &Want) -> Object {
+    if is_wanted(&object.meta.life, want) { object } else { Object { body: Body::Absent, ..object } }
+}
+
+async fn whole(content: Content) -> Result<Bytes> {
+    let (answer, sum) = match content {
+        Content::Whole(bytes) => return Ok(bytes),
+        Content::Coming(Coming(answer, sum)) => (answer, sum),
+    };
+    checked(answer.bytes().await?, sum)
+}
+
+fn checked(body: Bytes, sum: Option<u32>) -> Result<Bytes> {
+    match sum {
+        Some(sum) if crc32c::crc32c(&body) != sum => Err(Error::new(Code::Corrupt, "the checksum of the body does not match")),
+        _ => Ok(body),
+    }
+}
+
+async fn discard(content: Content) {
+    if let Content::Coming(Coming(answer, _)) = content {
+        answer.discard().await;
+    }
+}
+
+#[async_trait]
+impl<B: Bucket> Store for Objects<B> {
+    fn info(&self) -> StoreInfo {
+        self.bucket.info()
+    }
+
+    async fn head(&self, key: &Key) -> Result<Option<Meta>> {
+        let name = name::escape(key);
+        let Some(attributes) = self.bucket.head(&name).await? else { return Ok(None) };
+        if let Some(meta) = notes::read(&attributes)? {
+            return Ok(Some(meta));
+        }
+        // An entry of the known implementation keeps its deadlines in the body.
+        let meta = self.fetch(&name, &Want::Any).await?.map(|object| object.meta);
+        Ok(meta.map(|meta| Meta { version: attributes.version, ..meta }))
+    }
+
+    async fn get(&self, key: &Key, want: Want) -> Result<Option<Object>> {
+        self.fetch(&name::escape(key), &want).await
+    }
+
+    async fn put(&self, key: &Key, object: Object, mode: PutMode) -> Result<Put> {
+        let Body::Bytes(body) = object.body else {
+            return Err(Error::new(Code::Unsupported, format!("`{}` keeps bytes, not objects", self.bucket.info().scheme)));
+        };
+        let name = name::escape(key);
+        let attributes = notes::write(&Meta { size: body.len() as u64, ..object.meta });
+        self.copies.remove(&name);
+        match mode {
+            PutMode::Always => self.bucket.put(&name, &attributes, body, Condition::Always).await,
+            PutMode::IfAbsent(now) => self.put_if_absent(key, &name, &attributes, body, now).await,
+        }
+    }
+
+    async fn delete(&self, key: &Key) -> Result<()> {
+        let name = name::escape(key);
+        self.copies.remove(&name);
+        self.bucket.delete(&name).await
+    }
+
+    async fn delete_many(&self, keys: &[Key]) -> Result<()> {
+        let names: Vec<String> = keys.iter().map(|key| name::escape(key).into_owned()).collect();
+        for name in &names {
+            self.copies.remove(name);
+        }
+        self.bucket.delete_many(&names).await
+    }
+
+    async fn renew(&self, key: &Key, known: &Meta, life: Life) -> Result<bool> {
+        let name = name::escape(key);
+        let Some(version) = &known.version else { return Ok(false) };
+        self.copies.remove(&name);
+        self.bucket.renew(&name, &notes::write(&Meta { life, ..known.clone() }), version).await
+    }
+
+    async fn expire(&self, key: &Key) -> Result<()> {
+        let name = name::escape(key);
+        let Some(attributes) = self.bucket.head(&name).await? else { return Ok(()) };
+        match notes::read(&attributes)? {
+            Some(known) => self.renew(key, &known, known.life.expired()).await.map(|_| ()),
+            // An entry of the known implementation keeps its deadlines in the body, and knows no stale window.
+            None => self.delete(key).await,
+        }
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Page> {
+        let after = after.map(|after| name::escape(after));
+        let page = self.bucket.list(&name::listed(prefix), after.as_deref()).await?;
+        let keys = page.keys.iter().map(|name| name::unescape(name).into_owned()).filter(|key| key.starts_with(prefix)).collect();
+        Ok(Page { keys, next: page.next.map(|name| name::unescape(&name).into_owned()) })
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        self.bucket.usage()
+    }
+
+    fn after_fork(&self) {
+        self.bucket.after_fork();
+    }
+}

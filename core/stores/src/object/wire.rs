@@ -1,0 +1,200 @@
+//! The wire: requests of one store, counted, limited in number and in time.
+
+use std::sync::Arc;
+
+use async_lock::{Semaphore, SemaphoreGuardArc};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use http::{HeaderMap, Method, StatusCode, header};
+use parking_lot::Mutex;
+use undercroft_engine::{
+    Code, Env, Error, Result, Usage,
+    http::{Chunks, Request},
+    time::Millis,
+    usage::{Meter, Operation, Prices},
+};
+
+/// A body may take a second longer for each so many bytes of it: a deadline alone would cut off large ones.
+const PACE: u64 = 128 * 1024;
+/// The rest of a body that nobody wants is read when it is at most this long: that is cheaper than a new connection.
+const DRAINED: u64 = 64 * 1024;
+
+/// How a store uses its wire.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WireOptions {
+    /// How long an answer may take, to which the pace of the body is added.
+    pub timeout: Option<Millis>,
+    /// How many requests are under way at a time, in all calls together.
+    pub concurrency: usize,
+    /// What requests and bytes cost.
+    pub prices: Prices,
+}
+
+impl Default for WireOptions {
+    fn default() -> Self {
+        Self { timeout: Some(5_000), concurrency: 32, prices: Prices::default() }
+    }
+}
+
+/// Sends the requests of one store.
+#[derive(Debug)]
+pub struct Wire {
+    env: Env,
+    timeout: Option<Millis>,
+    concurrency: usize,
+    permits: Mutex<Arc<Semaphore>>,
+    meter: Arc<Meter>,
+}
+
+impl Wire {
+    /// Makes a wire of its own: nothing is shared with other stores but the environment's connections.
+    pub fn new(options: WireOptions, env: Env) -> Self {
+        let concurrency = options.concurrency.max(1);
+        let permits = Mutex::new(Arc::new(Semaphore::new(concurrency)));
+        Self { env, timeout: options.timeout, concurrency, permits, meter: Arc::new(Meter::new(options.prices)) }
+    }
+
+    pub(crate) fn env(&self) -> &Env {
+        &self.env
+    }
+
+    pub(crate) fn concurrency(&self) -> usize {
+        self.concurrency
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        self.meter.usage()
+    }
+
+    /// Forgets the requests of threads that do not exist in this process.
+    pub(crate) fn after_fork(&self) {
+        *self.permits.lock() = Arc::new(Semaphore::new(self.concurrency));
+    }
+
+    /// Sends `request` and returns the answer, whatever its status.
+    ///
+    /// # Errors
+    /// `unavailable` when there is no answer, `timeout` when it takes too long.
+    pub(crate) async fn send(&self, operation: Operation, request: Request) -> Result<Answer> {
+        let length = request.body().len() as u64;
+        let is_head = request.method() == Method::HEAD;
+        let sending = async {
+            // Waiting for one's turn is part of waiting for an answer.
+            let permits = self.permits.lock().clone();
+            let permit = permits.acquire_arc().await;
+            self.meter.request(operation, length);
+            Ok((permit, self.env.http.send(request).await?))
+        };
+        let (permit, response) = self.within(length, sending).await?;
+        let (head, chunks) = response.into_parts();
+        Ok(Answer {
+            status: head.status,
+            headers: head.headers,
+            chunks: Some(chunks),
+            env: self.env.clone(),
+            // What the head of an answer says of its body is not always there (RFC 9110, section 6.4.1).
+            has_body: !is_head && head.status != StatusCode::NOT_MODIFIED && head.status != StatusCode::NO_CONTENT,
+            timeout: self.timeout,
+            meter: self.meter.clone(),
+            _permit: permit,
+        })
+    }
+
+    async fn within<T>(&self, length: u64, work: impl Future<Output = Result<T>>) -> Result<T> {
+        within(&self.env, self.timeout, length, work).await
+    }
+}
+
+async fn within<T>(env: &Env, timeout: Option<Millis>, length: u64, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let limit = timeout.map(|timeout| timeout.saturating_add(length.saturating_mul(1000) / PACE));
+    let late = || Error::new(Code::Timeout, format!("no answer within {} ms", limit.unwrap_or(0)));
+    env.within(limit, work).await.unwrap_or_else(|| Err(late()))
+}
+
+/// The head of an answer, and its body as it arrives. Dropping it gives up the rest of the body, and the connection.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    chunks: Option<Chunks>,
+    has_body: bool,
+    env: Env,
+    timeout: Option<Millis>,
+    meter: Arc<Meter>,
+    _permit: SemaphoreGuardArc,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: impl header::AsHeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Returns the length of the body, where the answer says it.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.header(header::CONTENT_LENGTH)?.parse().ok()
+    }
+
+    /// Reads the whole body.
+    ///
+    /// # Errors
+    /// `unavailable` when it ends before its length or the connection breaks, `timeout` when it takes too long.
+    pub(crate) async fn bytes(mut self) -> Result<Bytes> {
+        let length = if self.has_body { self.length() } else { Some(0) };
+        let chunks = self.chunks.take().expect("a body is read once");
+        let body = within(&self.env, self.timeout, length.unwrap_or(0), read(chunks, length.unwrap_or(0))).await?;
+        self.meter.received(body.len() as u64);
+        match length {
+            Some(length) if length != body.len() as u64 => {
+                Err(Error::new(Code::Unavailable, format!("the body has {} bytes, and should have {length}", body.len())))
+            }
+            _ => Ok(body),
+        }
+    }
+
+    /// Reads up to `length` bytes of the body and gives up the rest.
+    ///
+    /// # Errors
+    /// As [`Answer::bytes`].
+    pub(crate) async fn start(mut self, length: u64) -> Result<Bytes> {
+        let mut chunks = self.chunks.take().expect("a body is read once");
+        let reading = async {
+            let mut body = BytesMut::with_capacity(length as usize);
+            while (body.len() as u64) < length {
+                let Some(chunk) = chunks.next().await else { break };
+                body.extend_from_slice(&chunk?);
+            }
+            Ok(body)
+        };
+        let mut body = within(&self.env, self.timeout, length, reading).await?;
+        self.meter.received(body.len() as u64);
+        body.truncate(length as usize);
+        Ok(body.freeze())
+    }
+
+    /// Lets go of a body that nobody wants: reads it to its end where that is cheaper than another connection.
+    pub(crate) async fn discard(self) {
+        if !self.has_body || self.length().is_some_and(|length| length <= DRAINED) {
+            // What fails here fails nobody: the next request makes a connection of its own.
+            let _gone = self.bytes().await;
+        }
+    }
+}
+
+async fn read(mut chunks: Chunks, length: u64) -> Result<Bytes> {
+    let Some(first) = chunks.next().await.transpose()? else { return Ok(Bytes::new()) };
+    // Most bodies arrive in one piece, which needs no copy.
+    if first.len() as u64 == length {
+        return Ok(first);
+    }
+    let mut body = BytesMut::with_capacity((length as usize).max(first.len()));
+    body.extend_from_slice(&first);
+    while let Some(chunk) = chunks.next().await {
+        body.extend_from_slice(&chunk?);
+    }
+    Ok(body.freeze())
+}
+
+/// Reads `Retry-After` (RFC 9110, section 10.2.3) where it is a number of seconds.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Millis> {
+    let seconds: f64 = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    (seconds.is_finite() && seconds >= 0.0).then_some((seconds * 1000.0) as Millis)
+}

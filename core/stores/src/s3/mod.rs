@@ -1,0 +1,443 @@
+//! S3, and whatever speaks its protocol.
+//!
+//! GET, HEAD, PUT and DELETE are signed here ([`sign`]) and sent over the environment's HTTP; everything else goes
+//! through the AWS SDK on the same wire ([`sdk`]). Where requests go is decided by the SDK's rules for endpoints; a
+//! bucket that turns out to lie in another region is followed there.
+
+mod account;
+mod fault;
+mod long;
+mod place;
+mod sdk;
+mod sign;
+
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use aws_sdk_s3::{
+    Client,
+    types::{Delete, MetadataDirective, ObjectIdentifier, RequestPayer, ServerSideEncryption, StorageClass},
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use parking_lot::Mutex;
+use undercroft_engine::{Capability, Code, Env, Error, Page, Put, Result, StoreInfo, Usage, Version, http::Request, usage::Operation};
+
+pub use account::{Account, Fixed};
+pub use aws_credential_types::Credentials;
+pub use sdk::http_client;
+
+use crate::object::{Answer, Attributes, Bucket, Coming, Condition, Content, Fetched, Known, Wire, WireOptions, base64, encode_part, encode_path};
+use account::{Key, Keyring};
+use fault::Fault;
+use place::Place;
+use sign::{Payload, sign_request};
+
+/// Above this length an object is sent in parts.
+const MULTIPART: usize = 8 * 1024 * 1024;
+/// How many keys one delete may name (S3 API, DeleteObjects).
+const DELETES: usize = 1000;
+/// From this length on a body is worth two requests without one.
+const WORTH_TWO: u64 = 256 * 1024;
+/// What user metadata is called in a header.
+const NOTE: &str = "x-amz-meta-";
+
+/// Where a bucket is, and how objects are written into it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct S3Options {
+    /// The bucket.
+    pub bucket: String,
+    /// The region; the account's own, else `us-east-1`, where it is not given.
+    pub region: Option<String>,
+    /// The address of a service that is not AWS.
+    pub endpoint_url: Option<String>,
+    /// Whether the bucket's name stands in the path and not in the host; by default where an `endpoint_url` is given.
+    pub path_style: Option<bool>,
+    /// Whether to use endpoints with FIPS 140 cryptography.
+    pub use_fips: bool,
+    /// Whether to use endpoints that answer over IPv6 too.
+    pub use_dual_stack: bool,
+    /// `STANDARD_IA`, `INTELLIGENT_TIERING`, …
+    pub storage_class: Option<String>,
+    /// Encryption at rest: `AES256` or `aws:kms`.
+    pub sse: Option<String>,
+    /// The key of `aws:kms`.
+    pub sse_kms_key_id: Option<String>,
+    /// Whether the caller pays for requests to a bucket of another account.
+    pub request_payer: bool,
+    /// Tags of every object: names and values.
+    pub tags: Vec<(String, String)>,
+}
+
+/// A bucket of S3.
+#[derive(Debug)]
+pub struct S3 {
+    options: S3Options,
+    wire: Arc<Wire>,
+    account: Arc<dyn Account>,
+    keyring: Arc<Keyring>,
+    place: Mutex<Option<Arc<Place>>>,
+    /// Whether this service does not say with a 304 when the object changed.
+    needs_head: AtomicBool,
+}
+
+/// An answer that is no failure.
+enum Said {
+    /// It worked.
+    Done(Answer),
+    /// There is no such object.
+    Missing,
+    /// A condition did not hold.
+    Unmet(Answer),
+}
+
+impl S3 {
+    /// Makes a bucket of `options` for an account. Nothing is sent before the first call.
+    ///
+    /// # Errors
+    /// `config_invalid`, naming the option.
+    pub fn new(options: S3Options, wire: WireOptions, account: Arc<dyn Account>, env: Env) -> Result<Self> {
+        if options.bucket.is_empty() {
+            return Err(Error::new(Code::ConfigInvalid, "the bucket has no name"));
+        }
+        if let Some(url) = &options.endpoint_url
+            && !(url.starts_with("http://") || url.starts_with("https://"))
+        {
+            return Err(Error::new(Code::ConfigInvalid, format!("`endpoint_url` must begin with http:// or https://, unlike `{url}`")));
+        }
+        let keyring = Arc::new(Keyring::new(account.clone()));
+        Ok(Self { options, wire: Arc::new(Wire::new(wire, env)), account, keyring, place: Mutex::default(), needs_head: AtomicBool::new(false) })
+    }
+
+    async fn place(&self) -> Result<Arc<Place>> {
+        if let Some(place) = self.place.lock().clone() {
+            return Ok(place);
+        }
+        let region = match &self.options.region {
+            Some(region) => region.clone(),
+            None => self.account.region().await?.unwrap_or_else(|| "us-east-1".to_owned()),
+        };
+        self.settle_in(&region).await
+    }
+
+    async fn settle_in(&self, region: &str) -> Result<Arc<Place>> {
+        let place = Arc::new(Place::resolve(&self.options, region, sdk::config(&self.wire, &self.keyring)).await?);
+        *self.place.lock() = Some(place.clone());
+        Ok(place)
+    }
+
+    /// Sends one request for an object: signed, and again where the region or the credentials were the wrong ones.
+    async fn ask(&self, operation: Operation, method: Method, name: &str, headers: HeaderMap, body: Bytes) -> Result<Said> {
+        let (mut has_moved, mut has_renewed) = (false, false);
+        loop {
+            let (place, now) = (self.place().await?, self.wire.env().clock.wall());
+            let key = self.keyring.key(now).await?;
+            let request = self.request(&place, key.as_deref(), &method, name, &headers, &body)?;
+            let answer = self.wire.send(operation, request).await?;
+            let status = answer.status;
+            if status.is_success() {
+                return Ok(Said::Done(answer));
+            }
+            if matches!(status, StatusCode::NOT_MODIFIED | StatusCode::PRECONDITION_FAILED) {
+                return Ok(Said::Unmet(answer));
+            }
+            let answer_headers = answer.headers.clone();
+            let fault = Fault::read(&answer.bytes().await?, &answer_headers);
+            if status == StatusCode::NOT_FOUND && fault.code != "NoSuchBucket" {
+                return Ok(Said::Missing);
+            }
+            if let (Some(region), false) = (fault.region.as_ref().filter(|region| **region != place.region), has_moved) {
+                has_moved = true;
+                self.settle_in(region).await?;
+                continue;
+            }
+            if let (true, false, Some(key)) = (fault.is_expired(), has_renewed, &key) {
+                has_renewed = true;
+                self.keyring.renewed(key, now).await?;
+                continue;
+            }
+            return Err(fault.error(status, &answer_headers, &self.options.bucket, now));
+        }
+    }
+
+    fn request(&self, place: &Place, key: Option<&Key>, method: &Method, name: &str, headers: &HeaderMap, body: &Bytes) -> Result<Request> {
+        let invalid = |error: http::Error| Error::new(Code::ConfigInvalid, format!("no request for the bucket `{}`: {error}", self.options.bucket));
+        let mut request = http::Request::builder().method(method).uri(place.uri(name)).body(body.clone()).map_err(invalid)?;
+        *request.headers_mut() = headers.clone();
+        if self.options.request_payer {
+            request.headers_mut().insert("x-amz-request-payer", HeaderValue::from_static("requester"));
+        }
+        let payload = if place.is_private { Payload::Unsigned } else { Payload::Signed };
+        if *method == Method::PUT && place.is_private {
+            let sum = crc32c::crc32c(body).to_be_bytes();
+            request.headers_mut().insert("x-amz-checksum-crc32c", value(&base64::encode(&sum))?);
+        }
+        if let Some(key) = key {
+            sign_request(&mut request, key, &place.region, self.wire.env().clock.wall(), payload)?;
+        }
+        Ok(request)
+    }
+
+    /// Returns the headers under which an object is written.
+    fn written(&self, attributes: &Attributes, condition: Condition<'_>) -> Result<HeaderMap> {
+        let mut headers = HeaderMap::new();
+        let mut set = |name: &'static str, text: Option<&str>| -> Result<()> {
+            if let Some(text) = text {
+                headers.insert(name, value(text)?);
+            }
+            Ok(())
+        };
+        set("content-type", attributes.content_type.as_deref())?;
+        set("content-encoding", attributes.encoding.as_deref())?;
+        set("x-amz-storage-class", self.options.storage_class.as_deref())?;
+        set("x-amz-server-side-encryption", self.options.sse.as_deref())?;
+        set("x-amz-server-side-encryption-aws-kms-key-id", self.options.sse_kms_key_id.as_deref())?;
+        set("x-amz-tagging", self.tagging().as_deref())?;
+        match condition {
+            Condition::Always => {}
+            Condition::Absent => set("if-none-match", Some("*"))?,
+            Condition::Matches(version) => set("if-match", Some(tag_of(version)))?,
+        }
+        for (name, text) in &attributes.notes {
+            let name = HeaderName::try_from(format!("{NOTE}{name}")).map_err(|_| Error::new(Code::Internal, format!("`{name}` is no name of a header")))?;
+            headers.insert(name, value(text)?);
+        }
+        Ok(headers)
+    }
+
+    /// Returns the tags as a query string, which is how S3 takes them in a header.
+    fn tagging(&self) -> Option<String> {
+        let pairs = self.options.tags.iter().map(|(name, value)| format!("{}={}", encode_part(name), encode_part(value)));
+        (!self.options.tags.is_empty()).then(|| pairs.collect::<Vec<_>>().join("&"))
+    }
+
+    fn storage_class(&self) -> Option<StorageClass> {
+        self.options.storage_class.as_deref().map(StorageClass::from)
+    }
+
+    fn encryption(&self) -> Option<ServerSideEncryption> {
+        self.options.sse.as_deref().map(ServerSideEncryption::from)
+    }
+
+    fn payer(&self) -> Option<RequestPayer> {
+        self.options.request_payer.then_some(RequestPayer::Requester)
+    }
+
+    async fn sdk(&self) -> Result<Client> {
+        Ok(self.place().await?.sdk.clone())
+    }
+
+    fn failed<E>(&self, error: &aws_sdk_s3::error::SdkError<E, aws_smithy_runtime_api::client::orchestrator::HttpResponse>) -> (Error, Option<StatusCode>)
+    where
+        E: aws_sdk_s3::error::ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        sdk::error_of(error, &self.options.bucket, &*self.wire.env().clock)
+    }
+
+    async fn get_once(&self, name: &str, known: Option<&Version>) -> Result<Said> {
+        let mut headers = HeaderMap::new();
+        if let Some(version) = known {
+            headers.insert(header::IF_NONE_MATCH, value(tag_of(version))?);
+        }
+        headers.insert("x-amz-checksum-mode", HeaderValue::from_static("ENABLED"));
+        self.ask(Operation::Get, Method::GET, name, headers, Bytes::new()).await
+    }
+}
+
+/// A version is the entity tag and, since a copy onto itself changes metadata and keeps the tag, the time of the change.
+fn version(headers: &HeaderMap) -> Option<Version> {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    Some(format!("{}\n{}", text(header::ETAG)?, text(header::LAST_MODIFIED).unwrap_or_default()).into())
+}
+
+fn tag_of(version: &Version) -> &str {
+    version.split('\n').next().unwrap_or_default()
+}
+
+fn value(text: &str) -> Result<HeaderValue> {
+    HeaderValue::from_str(text).map_err(|_| Error::new(Code::ConfigInvalid, format!("`{}` cannot stand in a header", text.escape_default())))
+}
+
+fn attributes(answer: &Answer) -> Attributes {
+    let notes = answer.headers.iter().filter_map(|(name, value)| Some((name.as_str().strip_prefix(NOTE)?.to_owned(), value.to_str().ok()?.to_owned())));
+    Attributes {
+        content_type: answer.header(header::CONTENT_TYPE).map(str::to_owned),
+        encoding: answer.header(header::CONTENT_ENCODING).map(str::to_owned),
+        notes: notes.collect(),
+        size: answer.length().unwrap_or(0),
+        version: version(&answer.headers),
+    }
+}
+
+/// Returns the CRC-32C that a body should have; that of a multipart object is one of checksums, and tells nothing here.
+fn checksum(answer: &Answer) -> Option<u32> {
+    let sum = answer.header("x-amz-checksum-crc32c").filter(|_| answer.header("x-amz-checksum-type") != Some("COMPOSITE"))?;
+    Some(u32::from_be_bytes(base64::decode(sum)?.try_into().ok()?))
+}
+
+#[async_trait]
+impl Bucket for S3 {
+    fn info(&self) -> StoreInfo {
+        let can = Capability { list: true, put_if_absent: true, live: false, bytes: true, paced: true };
+        StoreInfo { scheme: "s3", label: self.options.bucket.clone(), can }
+    }
+
+    async fn head(&self, name: &str) -> Result<Option<Attributes>> {
+        match self.ask(Operation::Head, Method::HEAD, name, HeaderMap::new(), Bytes::new()).await? {
+            Said::Done(answer) => Ok(Some(attributes(&answer))),
+            Said::Missing | Said::Unmet(_) => Ok(None),
+        }
+    }
+
+    async fn get(&self, name: &str, known: Option<Known<'_>>) -> Result<Fetched> {
+        let known = known.filter(|known| known.size >= WORTH_TWO || !self.needs_head.load(Ordering::Relaxed)).map(|known| known.version);
+        let said = match self.get_once(name, known).await? {
+            Said::Unmet(answer) => {
+                let known = known.expect("only a condition can be unmet");
+                // The tag is the body's. Where nothing else changed the deadlines are what they were.
+                if version(&answer.headers).is_some_and(|version| version == *known) {
+                    answer.discard().await;
+                    return Ok(Fetched::Current);
+                }
+                // Some services leave out when it changed: there it takes a second request to know.
+                self.needs_head.store(!answer.headers.contains_key(header::LAST_MODIFIED), Ordering::Relaxed);
+                answer.discard().await;
+                match self.head(name).await? {
+                    Some(attributes) if attributes.version.as_ref().is_some_and(|version| tag_of(version) == tag_of(known)) => {
+                        return Ok(Fetched::SameBody(attributes));
+                    }
+                    _ => self.get_once(name, None).await?,
+                }
+            }
+            said => said,
+        };
+        match said {
+            Said::Done(answer) => {
+                let (attributes, sum) = (attributes(&answer), checksum(&answer));
+                Ok(Fetched::Found(attributes, Content::Coming(Coming(Box::new(answer), sum))))
+            }
+            Said::Missing | Said::Unmet(_) => Ok(Fetched::Missing),
+        }
+    }
+
+    async fn part(&self, name: &str, version: &Version, range: Range<u64>) -> Result<Bytes> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::RANGE, value(&format!("bytes={}-{}", range.start, range.end - 1))?);
+        headers.insert(header::IF_MATCH, value(tag_of(version))?);
+        match self.ask(Operation::Get, Method::GET, name, headers, Bytes::new()).await? {
+            Said::Done(answer) => answer.bytes().await,
+            Said::Missing | Said::Unmet(_) => Err(Error::new(Code::Unavailable, "the object was replaced while it was read")),
+        }
+    }
+
+    async fn put(&self, name: &str, attributes: &Attributes, body: Bytes, condition: Condition<'_>) -> Result<Put> {
+        if body.len() > MULTIPART {
+            return self.put_in_parts(name, attributes, body, condition).await;
+        }
+        match self.ask(Operation::Put, Method::PUT, name, self.written(attributes, condition)?, body).await {
+            Ok(Said::Done(answer)) => {
+                answer.discard().await;
+                Ok(Put::Stored)
+            }
+            // A condition on an object that is gone is not met either.
+            Ok(Said::Unmet(_) | Said::Missing) if !matches!(condition, Condition::Always) => Ok(Put::Present),
+            Ok(_) => Err(Error::new(Code::Unavailable, "the service knows no such object, which was to be written")),
+            // Another conditional write was under way (S3 API, ConditionalRequestConflict): whoever asks again will see.
+            Err(error) if error.code() == Code::Conflict => Err(Error::new(Code::Unavailable, error.message())),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn renew(&self, name: &str, attributes: &Attributes, version: &Version) -> Result<bool> {
+        let mut copy = self
+            .sdk()
+            .await?
+            .copy_object()
+            .bucket(&self.options.bucket)
+            .key(name)
+            .copy_source(format!("{}/{}", self.options.bucket, encode_path(name)))
+            .copy_source_if_match(tag_of(version))
+            .metadata_directive(MetadataDirective::Replace)
+            .set_content_type(attributes.content_type.clone())
+            .set_content_encoding(attributes.encoding.clone())
+            .set_storage_class(self.storage_class())
+            .set_server_side_encryption(self.encryption())
+            .set_ssekms_key_id(self.options.sse_kms_key_id.clone())
+            .set_request_payer(self.payer());
+        for (name, text) in &attributes.notes {
+            copy = copy.metadata(name, text);
+        }
+        match copy.send().await {
+            Ok(_) => Ok(true),
+            Err(error) => match self.failed(&error) {
+                (_, Some(StatusCode::NOT_FOUND | StatusCode::PRECONDITION_FAILED)) => Ok(false),
+                (error, _) => Err(error),
+            },
+        }
+    }
+
+    async fn delete(&self, name: &str) -> Result<()> {
+        match self.ask(Operation::Delete, Method::DELETE, name, HeaderMap::new(), Bytes::new()).await? {
+            Said::Done(answer) => {
+                answer.discard().await;
+                Ok(())
+            }
+            Said::Missing | Said::Unmet(_) => Ok(()),
+        }
+    }
+
+    async fn delete_many(&self, names: &[String]) -> Result<()> {
+        let mut failed = None;
+        for page in names.chunks(DELETES) {
+            if let Err(error) = self.delete_page(page).await {
+                failed.get_or_insert(error);
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Page> {
+        let sdk = self.sdk().await?;
+        let list = sdk.list_objects_v2().bucket(&self.options.bucket).prefix(prefix).set_start_after(after.map(str::to_owned)).set_request_payer(self.payer());
+        let listed = list.send().await.map_err(|error| self.failed(&error).0)?;
+        let keys: Vec<String> = listed.contents().iter().filter_map(|object| object.key().map(str::to_owned)).collect();
+        let next = if listed.is_truncated() == Some(true) { keys.last().cloned() } else { None };
+        Ok(Page { keys, next })
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        Some(self.wire.usage())
+    }
+
+    fn concurrency(&self) -> usize {
+        self.wire.concurrency()
+    }
+
+    fn after_fork(&self) {
+        self.wire.after_fork();
+    }
+}
+
+impl S3 {
+    async fn delete_page(&self, names: &[String]) -> Result<()> {
+        let invalid = |error: aws_sdk_s3::error::BuildError| Error::new(Code::Internal, error.to_string());
+        let objects = names.iter().map(|name| ObjectIdentifier::builder().key(name).build()).collect::<std::result::Result<Vec<_>, _>>().map_err(invalid)?;
+        let page = Delete::builder().set_objects(Some(objects)).quiet(true).build().map_err(invalid)?;
+        let sent = self.sdk().await?.delete_objects().bucket(&self.options.bucket).delete(page).set_request_payer(self.payer()).send().await;
+        let done = sent.map_err(|error| self.failed(&error).0)?;
+        match done.errors().iter().find(|error| error.code() != Some("NoSuchKey")) {
+            Some(error) => {
+                let code = if error.code() == Some("AccessDenied") { Code::Denied } else { Code::Unavailable };
+                let (key, why) = (error.key().unwrap_or_default(), error.code().unwrap_or("an error without a code"));
+                Err(Error::new(code, format!("`{key}` was not deleted: {why}")))
+            }
+            None => Ok(()),
+        }
+    }
+}

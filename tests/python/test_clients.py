@@ -1,0 +1,359 @@
+"""Clients of users: what they lend, and what happens with those that we do not know."""
+
+from __future__ import annotations
+
+import datetime
+import gzip
+import json
+import pickle
+import time
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.credentials import RefreshableCredentials
+from botocore.session import get_session
+from botocore.stub import Stubber
+from buckets import fresh_bucket, open_store
+from proxy import Answer, Proxy
+from undercroft import GCSCache, S3Cache, TTLCache, errors
+
+
+def boto_client(server, **config: Any):
+    return boto3.client(
+        "s3",
+        endpoint_url=server.url,
+        aws_access_key_id=server.access_key,
+        aws_secret_access_key=server.secret_key,
+        region_name="us-east-1",
+        config=Config(retries={"max_attempts": 1}, **config),
+    )
+
+
+@pytest.mark.parametrize("name", ["moto", "s3s"])
+def test_a_boto3_client_lends_endpoint_and_credentials(request, name):
+    server = request.getfixturevalue(name)
+    bucket, client = fresh_bucket(server), boto_client(server)
+    with Proxy(server.url) as proxy:
+        client = boto3.client(
+            "s3",
+            endpoint_url=proxy.url,
+            aws_access_key_id=server.access_key,
+            aws_secret_access_key=server.secret_key,
+            region_name="us-east-1",
+        )
+        store = S3Cache(bucket=bucket, prefix="prod/users/", s3_client=client, serializer="json")
+        store.set("7", {"id": 7}, ttl=60)
+
+        assert store.get("7") == {"id": 7}
+        assert all("undercroft" in seen.headers["user-agent"] for seen in proxy.log)
+
+    plain = client if name == "moto" else boto_client(server)
+    plain = boto_client(server)
+    found = plain.get_object(Bucket=bucket, Key="prod/users/7")
+    assert json.loads(found["Body"].read()) == {"id": 7}
+    assert found["ContentType"] == "application/json"
+    assert found["Metadata"]["ac-codec"] == "json"
+
+
+def test_refreshable_credentials_keep_refreshing(s3s):
+    refreshed = []
+
+    def refresh():
+        refreshed.append(time.time())
+        # What soon expires is asked for again before it does.
+        expires = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=1)
+        return {
+            "access_key": s3s.access_key,
+            "secret_key": s3s.secret_key,
+            "token": None,
+            "expiry_time": expires.isoformat(),
+        }
+
+    session = get_session()
+    session._credentials = RefreshableCredentials.create_from_metadata(refresh(), refresh, "test")
+    client = boto3.Session(botocore_session=session).client("s3", endpoint_url=s3s.url, region_name="us-east-1")
+    store = S3Cache(fresh_bucket(s3s), s3_client=client, on_error="raise")
+
+    store.set("k", 1)
+    before = len(refreshed)
+    assert store.get("k") == 1
+
+    assert len(refreshed) > before
+
+
+def test_a_token_that_expires_in_mid_run_is_replaced(moto):
+    bucket, tokens = fresh_bucket(moto), []
+
+    def refresh():
+        tokens.append(f"token-{len(tokens)}")
+        expires = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)
+        return {"access_key": "id", "secret_key": "secret", "token": tokens[-1], "expiry_time": expires.isoformat()}
+
+    session = get_session()
+    session._credentials = RefreshableCredentials.create_from_metadata(refresh(), refresh, "test")
+    with Proxy(moto.url) as proxy:
+        client = boto3.Session(botocore_session=session).client("s3", endpoint_url=proxy.url, region_name="us-east-1")
+        store = S3Cache(bucket, s3_client=client, on_error="raise", retries=0)
+        store.set("k", 1)
+        expired = b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
+        proxy.fault(Answer(400, {}, expired), times=1)
+
+        assert store.get("k") == 1
+
+        sent = [seen.headers["x-amz-security-token"] for seen in proxy.log]
+        assert sent == ["token-0", "token-0", "token-1"]
+        proxy.fault(Answer(400, {}, expired), times=None)
+        with pytest.raises(errors.Denied, match="expired"):
+            store.get("k")
+
+
+def test_an_intercepted_client_is_called(moto):
+    from moto import mock_aws
+
+    with mock_aws():
+        client = boto3.client("s3", region_name="us-east-1")
+        client.create_bucket(Bucket="in-process")
+        store = S3Cache("in-process", prefix="p/", s3_client=client, dedupe_writes=True, on_error="raise")
+        store.set("k", {"a": "b" * 1000}, ttl=60)
+        store.set("k", {"a": "b" * 1000}, ttl=600)
+
+        assert store.get("k") == {"a": "b" * 1000}
+        assert store.get_entry("k").fresh_until > time.time() + 500
+        assert store.exists("k")
+        assert not store.set_if_not_exists("k", 1, 60)
+        assert store.set_if_not_exists("other", 1, 60)
+        assert [found["Key"] for found in client.list_objects_v2(Bucket="in-process")["Contents"]] == ["p/k", "p/other"]
+        assert store.clear() == 2
+        assert store.get("k") is None
+
+
+def test_a_stubbed_client_is_called():
+    client = boto3.client("s3", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
+    with Stubber(client) as stub:
+        stub.add_client_error("get_object", "NoSuchKey", http_status_code=404)
+        store = S3Cache("bucket", s3_client=client, on_error="raise")
+
+        assert store.get("k") is None
+        stub.assert_no_pending_responses()
+
+
+class OwnClient:
+    """Has the methods of boto3's client that a cache needs, and nothing else."""
+
+    def __init__(self):
+        self.objects: dict[str, dict[str, Any]] = {}
+        self.calls: list[str] = []
+
+    def put_object(self, Bucket, Key, Body, Metadata, ContentType=None, ContentEncoding=None, IfNoneMatch=None):
+        self.calls.append("put")
+        about = {"Metadata": Metadata, "ContentType": ContentType, "ContentEncoding": ContentEncoding}
+        self.objects[Key] = {"Body": Body, **about}
+
+    def get_object(self, Bucket, Key):
+        self.calls.append("get")
+        return self.objects[Key]
+
+    def head_object(self, Bucket, Key):
+        self.calls.append("head")
+        return self.objects[Key]
+
+    def delete_object(self, Bucket, Key):
+        self.objects.pop(Key, None)
+
+
+def test_a_client_that_we_do_not_know_is_called():
+    client = OwnClient()
+    store = S3Cache("bucket", prefix="p/", s3_client=client, serializer="json")
+
+    @TTLCache.cached("user:{}", ttl=60, cache=store)
+    def load(number):
+        return {"number": number}
+
+    assert load(1) == load(1) == {"number": 1}
+    assert list(client.objects) == ["p/user:1"]
+    assert client.calls == ["get", "put", "get"]
+
+
+def test_a_client_that_fails_is_a_miss():
+    class Broken(OwnClient):
+        def get_object(self, Bucket, Key):
+            raise OSError("broken")
+
+    store = S3Cache("bucket", s3_client=Broken(), retries=0)
+
+    assert store.get("k") is None
+    assert store.stats()["read_failed"] == 1
+
+
+def google_client(server):
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import storage
+
+    return storage.Client(
+        project="test", credentials=AnonymousCredentials(), client_options={"api_endpoint": server.url}
+    )
+
+
+def test_a_google_client_lends_its_endpoint(gcs):
+    client, bucket = google_client(gcs), fresh_bucket(gcs)
+    with Proxy(gcs.url) as proxy:
+        client._connection.API_BASE_URL = proxy.url
+        store = GCSCache(bucket=bucket, prefix="reports/", client=client, compress=True, serializer="json")
+        store.set("2026", {"a": "b" * 1000}, ttl=60)
+
+        assert store.get("2026") == {"a": "b" * 1000}
+        assert all("undercroft" in seen.headers["user-agent"] for seen in proxy.log)
+
+    blob = google_client(gcs).bucket(bucket).get_blob("reports/2026")
+    assert blob.metadata["ac-codec"] == "json"
+    assert blob.content_encoding == "gzip"
+
+
+def test_a_google_client_that_we_do_not_know_is_called(gcs):
+    class Wrapped(type(google_client(gcs))):
+        """A client of somebody's own."""
+
+    bucket = fresh_bucket(gcs)
+    plain = google_client(gcs)
+    wrapped = Wrapped(
+        project="test", credentials=plain._credentials, client_options={"api_endpoint": gcs.url}
+    )
+    store = GCSCache(bucket, client=wrapped, on_error="raise", dedupe_writes=True)
+    store.set("k", {"a": "b" * 1000}, ttl=60)
+    store.set("k", {"a": "b" * 1000}, ttl=600)
+
+    assert store.get("k") == {"a": "b" * 1000}
+    assert store.get_entry("k").fresh_until > time.time() + 500
+    assert store.exists("k")
+    store.delete("k")
+    assert store.get("k") is None
+    assert store.clear() == 0
+
+
+def test_google_tokens_come_from_the_client_and_are_replaced(gcs):
+    class Credentials:
+        """What google-auth's credentials look like from outside."""
+
+        valid, token, expiry, refreshed = True, "first", None, 0
+
+        def refresh(self, request):
+            self.refreshed += 1
+            self.token = "second"
+
+    with Proxy(gcs.url) as proxy:
+        client = google_client(gcs)
+        client._connection.API_BASE_URL = proxy.url
+        client._credentials = Credentials()
+        store = GCSCache(fresh_bucket(gcs), client=client, on_error="raise", retries=0)
+        proxy.fault(Answer(401, {}, b'{"error": {"message": "expired"}}'), times=1)
+
+        store.set("k", 1)
+
+        assert [seen.headers["authorization"] for seen in proxy.log] == ["Bearer first", "Bearer second"]
+
+
+def test_the_emulator_of_the_environment_is_heeded(gcs, monkeypatch):
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs.url.removeprefix("http://"))
+    store = GCSCache(fresh_bucket(gcs), on_error="raise")
+
+    store.set("k", [1])
+
+    assert store.get("k") == [1]
+
+
+def test_a_service_account_signs_for_its_tokens(gcs, tmp_path):
+    rsa = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.rsa")
+    from cryptography.hazmat.primitives import serialization
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+    with Proxy(gcs.url) as proxy:
+        account = {
+            "type": "service_account",
+            "project_id": "test",
+            "private_key_id": "1",
+            "private_key": pem,
+            "client_email": "cache@test.iam.gserviceaccount.com",
+            "client_id": "1",
+            "auth_uri": f"{proxy.url}/auth",
+            "token_uri": f"{proxy.url}/token",
+            "auth_provider_x509_cert_url": f"{proxy.url}/certs",
+            "client_x509_cert_url": f"{proxy.url}/certs/1",
+        }
+        path = tmp_path / "account.json"
+        path.write_text(json.dumps(account))
+        answer = {"access_token": "granted", "expires_in": 3600, "token_type": "Bearer"}
+        proxy.fault(Answer(200, {"Content-Type": "application/json"}, json.dumps(answer).encode()), path_contains="/token")
+        store = GCSCache(
+            fresh_bucket(gcs), endpoint_url=proxy.url, credentials=str(path), on_error="raise", retries=0
+        )
+
+        store.set("k", 1)
+        assert store.get("k") == 1
+
+        assert [seen.path.split("/")[1] for seen in proxy.log][:2] == ["token", "upload"]
+        assert {seen.headers.get("authorization") for seen in proxy.log[1:]} == {"Bearer granted"}
+
+
+def test_credentials_come_from_the_environment_and_profiles(s3s, monkeypatch, tmp_path):
+    bucket = fresh_bucket(s3s)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3s.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3s.secret_key)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    store = S3Cache(bucket, endpoint_url=s3s.url, region="us-east-1", on_error="raise")
+    store.set("k", 1)
+    assert store.get("k") == 1
+
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    with pytest.raises(errors.Denied, match="no AWS credentials"):
+        S3Cache(bucket, endpoint_url=s3s.url, on_error="raise", retries=0).get("k")
+
+    (tmp_path / "credentials").write_text(
+        f"[work]\naws_access_key_id = {s3s.access_key}\naws_secret_access_key = {s3s.secret_key}\n"
+    )
+    (tmp_path / "config").write_text("[profile work]\nregion = us-east-1\n")
+    assert S3Cache(bucket, endpoint_url=s3s.url, profile="work", on_error="raise").get("k") == 1
+
+
+def legacy(value, *, fresh_for=60.0):
+    now = time.time()
+    return {"__ac_type": "entry", "v": value, "f": now + fresh_for, "c": now}
+
+
+@pytest.mark.parametrize("protocol", [4, 5])
+@pytest.mark.parametrize("value", [{"id": 7}, {"f": 1, "c": 2.5}, None, "text" * 500, [b"\x00\xff", 1.5]])
+@pytest.mark.parametrize("packed", [True, False])
+def test_entries_of_the_known_implementation_are_read(moto, protocol, value, packed):
+    bucket = fresh_bucket(moto)
+    body = pickle.dumps(legacy(value), protocol=protocol)
+    boto_client(moto).put_object(Bucket=bucket, Key="k", Body=gzip.compress(body) if packed else body)
+    store = open_store(moto, bucket)
+    missing = object()
+
+    assert store.get("k", missing) == value
+    assert 50 < store.get_entry("k").fresh_until - time.time() <= 60
+    assert store.exists("k")
+    assert not store.set_if_not_exists("k", 1, 60)
+
+
+def test_json_entries_of_the_known_implementation_are_read(moto):
+    bucket = fresh_bucket(moto)
+    client, store = boto_client(moto), open_store(moto, bucket, serializer="json")
+    client.put_object(Bucket=bucket, Key="new", Body=gzip.compress(json.dumps(legacy({"id": 7})).encode()))
+    client.put_object(Bucket=bucket, Key="old", Body=gzip.compress(json.dumps(legacy(1, fresh_for=-5.0)).encode()))
+    client.put_object(Bucket=bucket, Key="other", Body=b"a file of somebody else's")
+
+    assert store.get("new") == {"id": 7}
+    assert store.get("old") is None
+    assert not store.exists("old")
+    assert store.set_if_not_exists("old", 2, 60)
+    assert store.get("old") == 2
+    assert store.get("other") is None
+    assert store.stats()["corrupt"] == 1
