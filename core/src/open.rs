@@ -44,7 +44,7 @@ pub struct Options {
 
 impl Options {
     fn variable(&self, name: &str) -> Option<String> {
-        self.variables.and_then(|variables| variables(name))
+        self.variables.and_then(|variables| variables(name)).filter(|value| !value.is_empty())
     }
 }
 
@@ -175,8 +175,9 @@ fn open_s3(tier: &TierConfig, env: &Env, options: &Options) -> Result<Arc<dyn St
     };
     let s3 = S3Options {
         bucket: bucket(tier)?.to_owned(),
-        region: given.region,
-        endpoint_url: given.endpoint_url,
+        // As AWS's own tools do, also where the credentials were given.
+        region: given.region.or_else(|| options.variable("AWS_REGION")).or_else(|| options.variable("AWS_DEFAULT_REGION")),
+        endpoint_url: given.endpoint_url.or_else(|| options.variable("AWS_ENDPOINT_URL_S3")).or_else(|| options.variable("AWS_ENDPOINT_URL")),
         path_style: given.path_style,
         use_fips: given.use_fips,
         use_dual_stack: given.use_dual_stack,
@@ -192,7 +193,7 @@ fn open_s3(tier: &TierConfig, env: &Env, options: &Options) -> Result<Arc<dyn St
 fn open_gcs(tier: &TierConfig, env: &Env, options: &Options) -> Result<Arc<dyn Store>> {
     let given = tier.object.clone();
     let wire = given.wire(tier.guard.timeout);
-    let emulator = options.variable("STORAGE_EMULATOR_HOST").filter(|host| !host.is_empty() && given.endpoint_url.is_none());
+    let emulator = options.variable("STORAGE_EMULATOR_HOST").filter(|_| given.endpoint_url.is_none());
     let is_emulated = emulator.is_some() && given.token.is_none() && given.credentials.is_none();
     let tokens: Arc<dyn Tokens> = match given.token {
         _ if given.anonymous || is_emulated => Arc::new(gcs::Fixed(None)),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
-import inspect
 import os
 import queue
 import threading
+import types
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
+    from concurrent.futures import Future
 
 _IDLE_SECONDS = 10.0
 
@@ -34,6 +36,8 @@ class Background:
 
     def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
         """Run `function` in the pool, in a copy of the caller's context."""
+        from concurrent.futures import Future
+
         future: Future[Any] = Future()
         context = contextvars.copy_context()
         with self._lock:
@@ -47,6 +51,8 @@ class Background:
 
     def start(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
         """Run `function` in a thread of its own: it may take as long as it likes."""
+        from concurrent.futures import Future
+
         future: Future[Any] = Future()
         context = contextvars.copy_context()
         with self._lock:
@@ -58,6 +64,8 @@ class Background:
 
     def task(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run `coroutine` as a task of the running loop, held until it ends."""
+        import asyncio
+
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -69,7 +77,7 @@ class Background:
             for task in [task for task in tuple(self._tasks) if task.get_loop().is_closed()]:
                 self._tasks.discard(task)
                 coroutine = task.get_coro()
-                if inspect.iscoroutine(coroutine):
+                if isinstance(coroutine, types.CoroutineType):
                     coroutine.close()
 
     def wait(self) -> None:
@@ -83,6 +91,8 @@ class Background:
 
     async def wait_async(self) -> None:
         """Wait for the tasks of the running loop."""
+        import asyncio
+
         loop = asyncio.get_running_loop()
         own = [task for task in self._tasks if task.get_loop() is loop and task is not asyncio.current_task()]
         await asyncio.gather(*own, return_exceptions=True)

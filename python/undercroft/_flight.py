@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-import concurrent.futures
 import contextvars
-import logging
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _native
 from ._background import BACKGROUND
 from ._typing import Ttl
 from .errors import Corrupt
 
-LOGGER = logging.getLogger("undercroft")
+if TYPE_CHECKING:
+    import logging
+
+
+def logger() -> logging.Logger:
+    """Return the logger of the package."""
+    import logging
+
+    return logging.getLogger("undercroft")
+
 
 _LINEAGE: contextvars.ContextVar[tuple[int, ...]] = contextvars.ContextVar("undercroft_lineage", default=())
 """The flights whose loaders the running code is part of: a loader that asks for its own key gets an error."""
@@ -84,6 +90,8 @@ class Loads:
         patience = self.core.patience(lease, ask)
         if patience is None:
             return self._run(lease, args, kwargs, ask)
+        import concurrent.futures
+
         future = BACKGROUND.start(self._run, lease, args, kwargs, ask)
         started = time.monotonic()
         while True:
@@ -125,7 +133,7 @@ class Loads:
                 self.counts.refreshes += 1
                 self._run(found.lease, args, kwargs, ask)
         except Exception:
-            LOGGER.warning("the refresh of `%s` failed", key, exc_info=True)
+            logger().warning("the refresh of `%s` failed", key, exc_info=True)
 
     # ---- async
 
@@ -164,6 +172,8 @@ class Loads:
         patience = self.core.patience(lease, ask)
         if patience is None:
             return await self._run_async(lease, args, kwargs, ask)
+        import asyncio
+
         task = BACKGROUND.task(self._run_async(lease, args, kwargs, ask))
         started = time.monotonic()
         while True:
@@ -212,7 +222,7 @@ class Loads:
                 self.counts.refreshes += 1
                 await self._run_async(found.lease, args, kwargs, ask)
         except Exception:
-            LOGGER.warning("the refresh of `%s` failed", key, exc_info=True)
+            logger().warning("the refresh of `%s` failed", key, exc_info=True)
 
     # ---- both
 

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import datetime as dt
-import decimal
 import enum
-import fractions
 import inspect
 import itertools
 import os
-import pathlib
-import secrets
 import sys
 import threading
-import uuid
 import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -23,19 +17,22 @@ from typing import Any
 from . import _native
 
 _Parameter = inspect.Parameter
-_AS_REPR = (
-    bytes,
-    complex,
-    dt.date,
-    dt.datetime,
-    dt.time,
-    dt.timedelta,
-    dt.timezone,
-    decimal.Decimal,
-    fractions.Fraction,
-    range,
-    slice,
-    uuid.UUID,
+#: By name: their modules are not imported before somebody has such a value.
+_AS_REPR = frozenset(
+    {
+        "builtins.bytes",
+        "builtins.complex",
+        "builtins.range",
+        "builtins.slice",
+        "datetime.date",
+        "datetime.datetime",
+        "datetime.time",
+        "datetime.timedelta",
+        "datetime.timezone",
+        "decimal.Decimal",
+        "fractions.Fraction",
+        "uuid.UUID",
+    }
 )
 
 
@@ -143,14 +140,14 @@ def token(value: Any) -> str:  # noqa: PLR0912  # one branch for each kind of va
         TypeError: Nothing tells the value from others for as long as it lives.
     """
     kind = type(value)
-    if value is None or kind in (bool, int, float, str) or kind in _AS_REPR:
+    if value is None or kind in (bool, int, float, str) or _name(kind) in _AS_REPR:
         text = repr(value)
     elif isinstance(value, enum.Enum):
         text = f"{_name(kind)}({token(value.value)})"
     elif isinstance(value, str | int | float):
         base = next(base for base in (str, int, float) if isinstance(value, base))
         text = f"{_name(kind)}({base.__repr__(value)})"
-    elif isinstance(value, pathlib.PurePath):
+    elif isinstance(value, _paths()):
         text = f"{kind.__name__}({str(value)!r})"
     elif isinstance(value, list | tuple | collections.deque):
         text = (
@@ -176,6 +173,12 @@ def token(value: Any) -> str:  # noqa: PLR0912  # one branch for each kind of va
     else:
         text = identity(value)
     return text
+
+
+def _paths() -> tuple[type, ...]:
+    """Return the class of paths, where anybody has imported it."""
+    pathlib = sys.modules.get("pathlib")
+    return () if pathlib is None else (pathlib.PurePath,)
 
 
 def _joined(values: Iterable[Any]) -> str:
@@ -232,7 +235,7 @@ def identity(value: Any) -> str:
 def _renew_process() -> None:
     """Name this process: a store may outlive it, and numbers begin anew in each."""
     global _process  # noqa: PLW0603
-    _process = secrets.token_hex(8)
+    _process = os.urandom(8).hex()
 
 
 _process = ""

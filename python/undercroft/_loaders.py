@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
 import time
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ._flight import LOGGER
+from ._flight import logger
 from ._function import decorate, resolve
 from ._keys import Fixed
 from ._native import Found, Reader
 from ._schedule import SCHEDULE, Job
 from .metrics import MetricsCollector, watch_with
 from .stores import InMemCache, as_cache, entry_async
+
+if TYPE_CHECKING:
+    import asyncio
 
 OnError = Callable[[Exception], Any]
 _YEARS = 10 * 365 * 86400.0
@@ -131,15 +133,17 @@ class Loader:
 
     def _failed(self, error: Exception) -> None:
         if self.on_error is None:
-            LOGGER.warning("the background load of `%s` failed", self.key, exc_info=error)
+            logger().warning("the background load of `%s` failed", self.key, exc_info=error)
             return
         try:
             self.on_error(error)
         except Exception:
-            LOGGER.exception("`on_error` of `%s` failed", self.key)
+            logger().exception("`on_error` of `%s` failed", self.key)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
+    import asyncio
+
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
@@ -206,7 +210,7 @@ def read_mirror(
             value = mirror()
         except Exception as error:
             if on_error is None:
-                LOGGER.warning("the read of `%s` failed", key, exc_info=error)
+                logger().warning("the read of `%s` failed", key, exc_info=error)
             else:
                 on_error(error)
             return None
@@ -239,7 +243,7 @@ def read_mirror(
             mirror.refresh()
         except Exception as error:
             if on_error is None:
-                LOGGER.warning("the read of `%s` failed", key, exc_info=error)
+                logger().warning("the read of `%s` failed", key, exc_info=error)
             else:
                 on_error(error)
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import heapq
+import inspect
 import itertools
 import os
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._background import BACKGROUND
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 class Job:
@@ -28,7 +31,7 @@ class Job:
     ) -> None:
         self.run = run
         self.interval = interval
-        self.is_async = asyncio.iscoroutinefunction(run)
+        self.is_async = inspect.iscoroutinefunction(run)
         self.loop = loop
         self.stopped = False
         self.running = False
@@ -80,9 +83,13 @@ class Schedule:
         """Run a coroutine in `loop`, or in the schedule's own where that is closed or there is none."""
         if loop is None or loop.is_closed() or not loop.is_running():
             loop = self._own_loop()
+        import asyncio
+
         return asyncio.run_coroutine_threadsafe(coroutine, loop)
 
     def _own_loop(self) -> asyncio.AbstractEventLoop:
+        import asyncio
+
         with self._changed:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()

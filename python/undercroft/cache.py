@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +54,9 @@ class Cache:
         Raises:
             ConfigInvalid: It is not valid; the message names what and where.
         """
+        import json
+        import pathlib
+
         if isinstance(config, Mapping):
             text, form = json.dumps(config), "json"
         elif isinstance(config, str) and config.lstrip().startswith("{"):

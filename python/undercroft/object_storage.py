@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from . import _native
@@ -77,6 +76,8 @@ class S3Cache(Store):
             "session_token": session_token,
             **options,
         }
+        if s3_client is None and access_key_id is None and endpoint_url is None:
+            s3_client = aws.intercepted()
         if s3_client is None:
             return super().__new__(cls, [_tier(given, serializer)])
         if aws.lends(s3_client):
@@ -168,6 +169,8 @@ def _given(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tier(settings: dict[str, Any], serializer: Any, *, lender: Any = None, bucket: Any = None) -> _native.Tier:
+    import json
+
     try:
         text = json.dumps(_given(settings))
     except TypeError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle as _pickle
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from . import _native
@@ -27,11 +26,15 @@ class PickleSerializer:
     @staticmethod
     def dumps(obj: Any) -> bytes:
         """Return the bytes of a value."""
+        import pickle as _pickle
+
         return _pickle.dumps(obj, protocol=5)
 
     @staticmethod
     def loads(data: bytes) -> Any:
         """Return the value of bytes."""
+        import pickle as _pickle
+
         return _pickle.loads(data)
 
 

@@ -79,7 +79,8 @@ class Store(_native.Cache):
     """A store: what every one of ours offers. Keys are text, ttls seconds; 0 or `None` as a ttl means no end.
 
     `get` and `exists` see what is fresh; `get_entry` also what is stale but still kept. `get`, `set`, `exists`,
-    `delete`, `expire`, `clear`, `put_if_absent`, `get_many`, `set_many` and `delete_many` have a twin that ends in `_async` and returns an awaitable.
+    `delete`, `expire`, `clear`, `put_if_absent`, `get_many`, `set_many` and `delete_many` have a twin that ends in
+    `_async` and returns an awaitable.
     """
 
     def get_entry(self, key: str) -> CacheEntry | None:
@@ -100,6 +101,7 @@ class Store(_native.Cache):
 
     async def get_many_async(self, keys: Iterable[str]) -> dict[str, Any]:
         """Return the fresh values among these keys."""
+        values: dict[str, Any]
         values, bad = await super().get_many_async(keys)
         missing = object()
         for key in bad:

@@ -20,41 +20,45 @@ from proxy import Answer, Proxy
 from undercroft import GCSCache, S3Cache, TTLCache, errors
 
 
-def boto_client(server, **config: Any):
+def boto_client(server, url: str | None = None):
     return boto3.client(
         "s3",
-        endpoint_url=server.url,
+        endpoint_url=url or server.url,
         aws_access_key_id=server.access_key,
         aws_secret_access_key=server.secret_key,
         region_name="us-east-1",
-        config=Config(retries={"max_attempts": 1}, **config),
+        config=Config(retries={"max_attempts": 1}),
     )
 
 
 @pytest.mark.parametrize("name", ["moto", "s3s"])
 def test_a_boto3_client_lends_endpoint_and_credentials(request, name):
     server = request.getfixturevalue(name)
-    bucket, client = fresh_bucket(server), boto_client(server)
+    bucket = fresh_bucket(server)
     with Proxy(server.url) as proxy:
-        client = boto3.client(
-            "s3",
-            endpoint_url=proxy.url,
-            aws_access_key_id=server.access_key,
-            aws_secret_access_key=server.secret_key,
-            region_name="us-east-1",
-        )
+        client = boto_client(server, url=proxy.url)
         store = S3Cache(bucket=bucket, prefix="prod/users/", s3_client=client, serializer="json")
         store.set("7", {"id": 7}, ttl=60)
 
         assert store.get("7") == {"id": 7}
         assert all("undercroft" in seen.headers["user-agent"] for seen in proxy.log)
 
-    plain = client if name == "moto" else boto_client(server)
-    plain = boto_client(server)
-    found = plain.get_object(Bucket=bucket, Key="prod/users/7")
+    found = boto_client(server).get_object(Bucket=bucket, Key="prod/users/7")
     assert json.loads(found["Body"].read()) == {"id": 7}
     assert found["ContentType"] == "application/json"
     assert found["Metadata"]["ac-codec"] == "json"
+
+
+def test_an_unsigned_client_lends_nothing(moto):
+    from botocore import UNSIGNED
+
+    with Proxy(moto.url) as proxy:
+        client = boto3.client(
+            "s3", endpoint_url=proxy.url, region_name="us-east-1", config=Config(signature_version=UNSIGNED)
+        )
+        S3Cache("public", s3_client=client).get("k")
+
+        assert "authorization" not in proxy.log[0].headers
 
 
 def test_refreshable_credentials_keep_refreshing(s3s):
@@ -127,6 +131,18 @@ def test_an_intercepted_client_is_called(moto):
         assert [found["Key"] for found in client.list_objects_v2(Bucket="in-process")["Contents"]] == ["p/k", "p/other"]
         assert store.clear() == 2
         assert store.get("k") is None
+
+
+def test_what_intercepts_all_of_botocore_intercepts_us_too():
+    from moto import mock_aws
+
+    with mock_aws():
+        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="in-process")
+        store = S3Cache("in-process", on_error="raise")
+        store.set("k", 1)
+
+        assert boto3.client("s3").head_object(Bucket="in-process", Key="k")["Metadata"]["ac-codec"] == "pickle"
+        assert store.get("k") == 1
 
 
 def test_a_stubbed_client_is_called():
@@ -217,9 +233,7 @@ def test_a_google_client_that_we_do_not_know_is_called(gcs):
 
     bucket = fresh_bucket(gcs)
     plain = google_client(gcs)
-    wrapped = Wrapped(
-        project="test", credentials=plain._credentials, client_options={"api_endpoint": gcs.url}
-    )
+    wrapped = Wrapped(project="test", credentials=plain._credentials, client_options={"api_endpoint": gcs.url})
     store = GCSCache(bucket, client=wrapped, on_error="raise", dedupe_writes=True)
     store.set("k", {"a": "b" * 1000}, ttl=60)
     store.set("k", {"a": "b" * 1000}, ttl=600)
@@ -287,10 +301,10 @@ def test_a_service_account_signs_for_its_tokens(gcs, tmp_path):
         path = tmp_path / "account.json"
         path.write_text(json.dumps(account))
         answer = {"access_token": "granted", "expires_in": 3600, "token_type": "Bearer"}
-        proxy.fault(Answer(200, {"Content-Type": "application/json"}, json.dumps(answer).encode()), path_contains="/token")
-        store = GCSCache(
-            fresh_bucket(gcs), endpoint_url=proxy.url, credentials=str(path), on_error="raise", retries=0
+        proxy.fault(
+            Answer(200, {"Content-Type": "application/json"}, json.dumps(answer).encode()), path_contains="/token"
         )
+        store = GCSCache(fresh_bucket(gcs), endpoint_url=proxy.url, credentials=str(path), on_error="raise", retries=0)
 
         store.set("k", 1)
         assert store.get("k") == 1

@@ -24,10 +24,21 @@ README = pathlib.Path(__file__).parents[2] / "README.md"
 QUICK_STARTS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
 
 
-def test_there_are_three_quick_starts():
-    assert len(QUICK_STARTS) == 3
+def test_there_are_four_quick_starts():
+    assert len(QUICK_STARTS) == 4
 
 
+@pytest.fixture
+def _aws(s3s, monkeypatch):
+    """Lets AWS's variables name a server of the tests."""
+    (s3s.root / "my-app-cache").mkdir(exist_ok=True)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3s.url)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3s.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3s.secret_key)
+
+
+@pytest.mark.usefixtures("_aws")
 @pytest.mark.parametrize("source", QUICK_STARTS)
 def test_quick_start(source, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -125,6 +136,53 @@ def test_hybrid(tmp_path):
 
     assert asyncio.run(load()) == 1
     assert hybrid_cache.get("k") == 1
+
+
+@pytest.mark.usefixtures("_aws")
+def test_object_storage_with_a_client_of_boto3():
+    import boto3
+    from undercroft import S3Cache
+
+    s3_client = boto3.client("s3")
+    s3_cache = S3Cache(bucket="my-app-cache", prefix="prod/users/", s3_client=s3_client, serializer="json")
+
+    @TTLCache.cached("user:{}", ttl=3600, cache=s3_cache)
+    def get_user_report(user_id):
+        return {"report": user_id}
+
+    assert get_user_report(7) == get_user_report(7) == {"report": 7}
+    found = s3_client.head_object(Bucket="my-app-cache", Key="prod/users/user:7")
+    assert found["ContentType"] == "application/json"
+
+
+@pytest.mark.usefixtures("_aws")
+def test_an_object_key_is_prefix_and_key():
+    import boto3
+    from undercroft import S3Cache
+
+    cache = S3Cache(bucket="my-app-cache", prefix="reports/daily/")
+
+    @TTLCache.cached("2023-10-25", ttl=3600, cache=cache)
+    def get_report(date):
+        return f"report of {date}"
+
+    assert get_report("2023-10-25") == "report of 2023-10-25"
+    listed = boto3.client("s3").list_objects_v2(Bucket="my-app-cache", Prefix="reports/daily/")
+    assert [found["Key"] for found in listed["Contents"]] == ["reports/daily/2023-10-25"]
+
+
+@pytest.mark.usefixtures("_aws")
+def test_memory_over_object_storage():
+    from undercroft import S3Cache
+
+    hybrid_cache = HybridCache(l1_cache=InMemCache(), l2_cache=S3Cache(bucket="my-app-cache"), l1_ttl=60, l2_ttl=86400)
+
+    @TTLCache.cached("hybrid:{}", ttl=86400, cache=hybrid_cache)
+    def load(number):
+        return [number]
+
+    assert load(1) == load(1) == [1]
+    assert S3Cache(bucket="my-app-cache").get("hybrid:1") == [1]
 
 
 def test_read_only_static_data():

@@ -147,7 +147,15 @@ def test_a_corrupted_gzip_body_is_a_miss(moto, proxy):
     assert store.stats()["corrupt"] == 1
 
 
-@pytest.mark.parametrize("change", [{"x-amz-meta-ac-fresh-until": None}, {"x-amz-meta-ac-fresh-until": "soon"}, {"x-amz-meta-ac-v": "99"}, {"x-amz-meta-ac-codec": "cobol"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"x-amz-meta-ac-fresh-until": None},
+        {"x-amz-meta-ac-fresh-until": "soon"},
+        {"x-amz-meta-ac-v": "99"},
+        {"x-amz-meta-ac-codec": "cobol"},
+    ],
+)
 def test_garbled_metadata_is_a_miss(moto, proxy, change):
     store = open_store(moto, url=proxy.url, on_error="raise")
     store.set("k", "v")
@@ -245,7 +253,11 @@ def test_credentials_are_never_shown(moto, proxy, capfd, caplog):
     )
     seen = [repr(store), str(store), repr(store.tiers), repr(vars(store) if hasattr(store, "__dict__") else "")]
     proxy.fault(Answer(403, {}, failure("InvalidAccessKeyId", "no such key")), times=1)
-    for attempt in (lambda: store.get("k"), lambda: S3Cache("b", access_key_id=SECRET), lambda: S3Cache("b", endpoint_url="nonsense", access_key_id=SECRET, secret_access_key=SECRET)):
+    for attempt in (
+        lambda: store.get("k"),
+        lambda: S3Cache("b", access_key_id=SECRET),
+        lambda: S3Cache("b", endpoint_url="nonsense", access_key_id=SECRET, secret_access_key=SECRET),
+    ):
         try:
             attempt()
         except CacheError as error:

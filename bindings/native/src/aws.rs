@@ -50,6 +50,10 @@ impl Account for DefaultChain {
         Ok(self.config().await?.region().map(|region| region.as_ref().to_owned()))
     }
 
+    async fn endpoint_url(&self) -> Result<Option<String>> {
+        Ok(self.config().await?.endpoint_url().map(str::to_owned))
+    }
+
     async fn credentials(&self, _forced: bool) -> Result<Option<Credentials>> {
         let denied = |why: String| Error::new(Code::Denied, format!("no AWS credentials: {why}"));
         let provider = self.config().await?.credentials_provider().ok_or_else(|| denied("no provider is configured".to_owned()))?;

@@ -108,9 +108,9 @@ impl Bucket for HostBucket {
         .await
     }
 
-    async fn part(&self, name: &str, version: &Version, range: Range<u64>) -> Result<Bytes> {
+    async fn part(&self, name: &str, version: &Version, range: Range<u64>) -> Result<Content> {
         let (name, version) = (name.to_owned(), version.to_string());
-        self.call("part", move |bucket| bytes(&bucket.call_method1("part", (name, version, range.start, range.end))?)).await
+        self.call("part", move |bucket| bytes(&bucket.call_method1("part", (name, version, range.start, range.end))?).map(Content::Whole)).await
     }
 
     async fn put(&self, name: &str, attributes: &Attributes, body: Bytes, condition: Condition<'_>) -> Result<Put> {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import urllib.parse
+import sys
 from typing import Any
 
 from . import About, Attributes, read
@@ -23,14 +23,29 @@ def lends(client: Any) -> bool:
     return not any(_is_foreign(handler) for event in _INTERCEPTED for handler in handlers.prefix_search(event))
 
 
+def intercepted() -> Any | None:
+    """Return a client where somebody stands before all of botocore's requests in this process, as moto does."""
+    handlers = sys.modules.get("botocore.handlers")
+    builtin = getattr(handlers, "BUILTIN_HANDLERS", ())
+    if not any(given[0].startswith("before-send") and _is_foreign(given[1]) for given in builtin):
+        return None
+    import boto3
+
+    return boto3.client("s3")
+
+
 def _is_foreign(handler: Any) -> bool:
-    """Say whether a handler is not botocore's: a mock, a recorder, a stub."""
+    """Say whether a handler is not botocore's: a mock, a recorder, a stub. Those of moto say whether they are on."""
+    if getattr(handler, "enabled", True) is False:
+        return False
     module = getattr(handler, "__module__", None) or type(handler).__module__
     return module.split(".")[0] not in {"botocore", "boto3", "s3transfer"} or module == "botocore.stub"
 
 
 def settings(client: Any) -> dict[str, Any]:
     """Return what the client's configuration says of endpoint and addresses."""
+    import urllib.parse
+
     config = client.meta.config
     s3 = getattr(config, "s3", None) or {}
     url = client.meta.endpoint_url
@@ -47,7 +62,7 @@ def settings(client: Any) -> dict[str, Any]:
     style = s3.get("addressing_style")
     if style in {"path", "virtual"}:
         found["path_style"] = style == "path"
-    if getattr(config, "signature_version", None).__class__.__name__ != "str":
+    if config.signature_version is sys.modules["botocore"].UNSIGNED:
         found["anonymous"] = True
     return found
 
@@ -60,7 +75,8 @@ class Lender:
 
     def region(self) -> str | None:
         """Return the region."""
-        return self._client.meta.region_name
+        region: str | None = self._client.meta.region_name
+        return region
 
     def credentials(self, forced: bool) -> tuple[str, str, str | None, float | None] | None:
         """Return key, secret, token and when they expire, in seconds since the epoch."""
@@ -76,9 +92,9 @@ class Lender:
 
 
 def _long_ago() -> Any:
-    import datetime
+    import datetime as dt
 
-    return datetime.datetime.fromtimestamp(0, tz=datetime.timezone.utc)
+    return dt.datetime.fromtimestamp(0, tz=dt.timezone.utc)
 
 
 class BotoBucket:
@@ -113,14 +129,18 @@ class BotoBucket:
 
     def part(self, name: str, version: str, start: int, end: int) -> bytes:
         """Return a part of an object."""
-        answer = self._client.get_object(Bucket=self._bucket, Key=name, Range=f"bytes={start}-{end - 1}", IfMatch=version)
+        answer = self._client.get_object(
+            Bucket=self._bucket, Key=name, Range=f"bytes={start}-{end - 1}", IfMatch=version
+        )
         return read(answer["Body"])
 
     def put(self, name: str, about: About, body: bytes, absent: bool, matches: str | None) -> bool:
         """Write an object; say whether the condition held."""
         condition = {"IfNoneMatch": "*"} if absent else {"IfMatch": matches} if matches else {}
         try:
-            self._client.put_object(Bucket=self._bucket, Key=name, Body=body, **_about(about), **self._extra, **condition)
+            self._client.put_object(
+                Bucket=self._bucket, Key=name, Body=body, **_about(about), **self._extra, **condition
+            )
         except Exception as error:
             if condition and _status(error) in {"missing", "unmet"}:
                 return False

@@ -47,10 +47,10 @@ class Lender:
         expires = getattr(held, "expiry", None)
         if expires is None:
             return held.token, None
-        import datetime
+        import datetime as dt
 
         # google-auth keeps UTC without saying so.
-        return held.token, expires.replace(tzinfo=datetime.timezone.utc).timestamp()
+        return held.token, expires.replace(tzinfo=dt.timezone.utc).timestamp()
 
 
 class GoogleBucket:
@@ -85,7 +85,7 @@ class GoogleBucket:
 
     def part(self, name: str, version: str, start: int, end: int) -> bytes:
         """Return a part of an object."""
-        blob = self._bucket.blob(name, generation=int(version.split(".")[0]))
+        blob = self._bucket.blob(name, generation=int(version.partition(".")[0]))
         return bytes(blob.download_as_bytes(start=start, end=end - 1, raw_download=True))
 
     def put(self, name: str, about: About, body: bytes, absent: bool, matches: str | None) -> bool:
@@ -98,7 +98,7 @@ class GoogleBucket:
         if absent:
             condition = {"if_generation_match": 0}
         elif matches:
-            condition = {"if_generation_match": int(matches.split(".")[0])}
+            condition = {"if_generation_match": int(matches.partition(".")[0])}
         try:
             blob.upload_from_string(body, content_type=content_type or "application/octet-stream", **condition)
         except Exception as error:

@@ -5,6 +5,8 @@ mod write;
 
 pub(crate) use write::type_name;
 
+use std::mem::MaybeUninit;
+
 use bytes::Bytes;
 use pyo3::{
     exceptions::PyTypeError,
@@ -55,7 +57,7 @@ pub(crate) fn loads<'py>(py: Python<'py>, bytes: &Bytes, serializer: &Serializer
     match serializer.codec.id {
         id if id == Codec::JSON.id => read::json(py, bytes),
         id if id == Codec::MSGPACK.id => read::msgpack(py, bytes),
-        id if id == Codec::RAW.id => Ok(PyBytes::new(py, bytes).into_any()),
+        id if id == Codec::RAW.id => copied(py, bytes),
         id if id == Codec::UTF8.id => Ok(PyString::from_bytes(py, bytes)?.into_any()),
         id if id == Codec::PICKLE.id => {
             let loaded = pickle(py, "loads")?.call1((PyBytes::new(py, bytes),))?;
@@ -87,4 +89,21 @@ fn borrowed(bytes: &Bound<'_, PyBytes>) -> Bytes {
     const FEW: usize = 64 * 1024;
     let plain = bytes.as_bytes();
     if plain.len() <= FEW { Bytes::copy_from_slice(plain) } else { Bytes::from_owner(PyBackedBytes::from(bytes.clone())) }
+}
+
+/// Returns a copy of `bytes` as a Python object. A long one is filled in huge pages: page by page that takes longer than
+/// the copying.
+fn copied<'py>(py: Python<'py>, bytes: &Bytes) -> PyResult<Bound<'py, PyAny>> {
+    const LONG: usize = 4 * 1024 * 1024;
+    if bytes.len() < LONG {
+        return Ok(PyBytes::new(py, bytes).into_any());
+    }
+    // SAFETY: the object is new, nobody else has seen it, and all of its bytes are written before anybody does.
+    unsafe {
+        let made = Bound::from_owned_ptr_or_err(py, pyo3::ffi::PyBytes_FromStringAndSize(std::ptr::null(), bytes.len() as isize))?;
+        let place = std::slice::from_raw_parts_mut(pyo3::ffi::PyBytes_AsString(made.as_ptr()).cast::<MaybeUninit<u8>>(), bytes.len());
+        undercroft::stores::object::spread(place);
+        place.write_copy_of_slice(bytes);
+        Ok(made)
+    }
 }

@@ -276,12 +276,12 @@ impl Bucket for Gcs {
         }
     }
 
-    async fn part(&self, name: &str, version: &Version, range: Range<u64>) -> Result<Bytes> {
+    async fn part(&self, name: &str, version: &Version, range: Range<u64>) -> Result<Content> {
         let ask = Ask::new(Operation::Get, Method::GET, format!("{}?generation={}", self.media(name), generation(version)))
             .with(header::ACCEPT_ENCODING, "gzip")?
             .with(header::RANGE, &format!("bytes={}-{}", range.start, range.end - 1))?;
         match self.ask(ask).await? {
-            Said::Done(answer) => answer.bytes().await,
+            Said::Done(answer) => Ok(Content::Coming(Coming(Box::new(answer), None))),
             Said::Missing | Said::Unmet(_) => Err(Error::new(Code::Unavailable, "the object was replaced while it was read")),
         }
     }

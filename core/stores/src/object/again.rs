@@ -1,21 +1,31 @@
 //! Again: a part of a large object is tried again by itself, so that a fault does not cost all of it.
 
-use undercroft_engine::{Env, Result, time::Millis};
+use undercroft_engine::{Env, Error, Result, time::Millis};
 
 const TRIES: u32 = 3;
 const BACKOFF: Millis = 50;
 
 /// Runs `attempt` up to three times while it fails with what may pass.
 pub(crate) async fn again<T, F: Future<Output = Result<T>>>(env: &Env, attempt: impl Fn() -> F) -> Result<T> {
-    let mut tries = 1;
+    let mut tries = 0;
     loop {
         match attempt().await {
-            Err(error) if error.retryable() && tries < TRIES => {
-                let longest = (BACKOFF << tries) as f64;
-                env.clock.sleep(((longest * env.random.unit()) as Millis).max(error.wait_asked().unwrap_or(0))).await;
-                tries += 1;
-            }
-            outcome => return outcome,
+            Ok(done) => return Ok(done),
+            Err(error) => pause(env, error, &mut tries).await?,
         }
     }
+}
+
+/// Waits before another attempt.
+///
+/// # Errors
+/// `error` itself, when it will not pass or there were enough attempts.
+pub(crate) async fn pause(env: &Env, error: Error, tries: &mut u32) -> Result<()> {
+    *tries += 1;
+    if !error.retryable() || *tries >= TRIES {
+        return Err(error);
+    }
+    let longest = (BACKOFF << *tries) as f64;
+    env.clock.sleep(((longest * env.random.unit()) as Millis).max(error.wait_asked().unwrap_or(0))).await;
+    Ok(())
 }

@@ -96,7 +96,7 @@ pub trait Bucket: fmt::Debug + Send + Sync + 'static {
     async fn get(&self, key: &str, known: Option<Known<'_>>) -> Result<Fetched>;
 
     /// Returns a part of the object that has this version.
-    async fn part(&self, key: &str, version: &Version, range: Range<u64>) -> Result<Bytes>;
+    async fn part(&self, key: &str, version: &Version, range: Range<u64>) -> Result<Content>;
 
     /// Writes an object.
     async fn put(&self, key: &str, attributes: &Attributes, body: Bytes, condition: Condition<'_>) -> Result<Put>;

@@ -11,10 +11,12 @@ mod copies;
 mod legacy;
 mod name;
 mod notes;
+mod room;
 mod wire;
 
 pub use bucket::{Attributes, Bucket, Coming, Condition, Content, Fetched, Known};
 pub use legacy::PICKLED_ENTRY;
+pub use room::spread;
 pub use wire::{Wire, WireOptions};
 
 #[cfg(any(feature = "s3", feature = "gcs"))]
@@ -24,11 +26,15 @@ pub(crate) use name::{encode_part, encode_path};
 #[cfg(any(feature = "s3", feature = "gcs"))]
 pub(crate) use wire::{Answer, retry_after};
 
+use std::ops::Range;
+
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use flate2::read::GzDecoder;
 use futures_util::{StreamExt, TryStreamExt, future::try_join, stream};
-use undercroft_engine::{Body, Code, Encoding, Env, Error, Key, Life, Meta, Object, Page, Put, PutMode, Result, Store, StoreInfo, Usage, Want, time::Millis};
+use undercroft_engine::{
+    Body, Code, Encoding, Env, Error, Key, Life, Meta, Object, Page, Put, PutMode, Result, Store, StoreInfo, Usage, Version, Want, time::Millis,
+};
 
 use copies::Copies;
 
@@ -102,31 +108,56 @@ impl<B: Bucket> Objects<B> {
         Ok(Some(Object { meta, body: Body::Bytes(body) }))
     }
 
-    /// Reads a large body: its start from the answer that is there, the rest in parts beside it.
-    async fn read_parts(&self, name: &str, attributes: &Attributes, answer: wire::Answer) -> Result<Bytes> {
+    /// Reads a large body: its start from the answer that is there, the rest in parts beside it. All of them write to
+    /// their places in one buffer.
+    async fn read_parts(&self, name: &str, attributes: &Attributes, mut answer: wire::Answer) -> Result<Bytes> {
         let version = attributes.version.as_ref().expect("parts are of one version");
-        let starts = (PART..attributes.size).step_by(PART as usize);
-        let rest = stream::iter(starts)
-            .map(|start| {
-                let range = start..(start + PART).min(attributes.size);
-                again::again(&self.env, move || self.bucket.part(name, version, range.clone()))
-            })
-            .buffered(PARTS.min(self.bucket.concurrency()));
-        let body = BytesMut::with_capacity(attributes.size as usize);
-        let rest = rest.try_fold(Vec::new(), |mut parts, part| async {
-            parts.push(part);
-            Ok(parts)
-        });
-        let (start, rest) = try_join(answer.start(PART), rest).await?;
-        let mut body = body;
-        body.extend_from_slice(&start);
-        for part in rest {
-            body.extend_from_slice(&part);
+        let mut start = room::room(attributes.size as usize);
+        let mut places = Vec::new();
+        let mut rest = start.split_off(PART as usize);
+        let mut at = PART;
+        while at < attributes.size {
+            let length = PART.min(attributes.size - at);
+            let next = rest.split_off(length as usize);
+            places.push((at..at + length, std::mem::replace(&mut rest, next)));
+            at += length;
+        }
+        let parts = stream::iter(places).map(|(range, place)| self.read_part(name, version, range, place)).buffered(PARTS.min(self.bucket.concurrency()));
+        let first = async {
+            answer.read_into(&mut start, PART).await?;
+            // The rest of this answer is read elsewhere.
+            drop(answer);
+            Ok(start)
+        };
+        let (mut body, parts) = try_join(first, parts.try_collect::<Vec<_>>()).await?;
+        for part in parts {
+            body.unsplit(part);
         }
         if body.len() as u64 != attributes.size {
             return Err(Error::new(Code::Unavailable, format!("the parts have {} bytes, and should have {}", body.len(), attributes.size)));
         }
         Ok(body.freeze())
+    }
+
+    /// Reads one part into its place; a fault costs no more than this part.
+    async fn read_part(&self, name: &str, version: &Version, range: Range<u64>, mut place: BytesMut) -> Result<BytesMut> {
+        let length = range.end - range.start;
+        let mut tries = 0;
+        loop {
+            place.clear();
+            let read = async {
+                match self.bucket.part(name, version, range.clone()).await? {
+                    Content::Whole(bytes) => place.extend_from_slice(&bytes),
+                    Content::Coming(Coming(mut answer, _)) => answer.read_into(&mut place, length).await?,
+                }
+                let missing = || Error::new(Code::Unavailable, format!("a part has {} bytes, and should have {length}", place.len()));
+                if place.len() as u64 == length { Ok(()) } else { Err(missing()) }
+            };
+            match read.await {
+                Ok(()) => return Ok(place),
+                Err(error) => again::pause(&self.env, error, &mut tries).await?,
+            }
+        }
     }
 
     async fn read_legacy(&self, attributes: &Attributes, content: Content, want: &Want) -> Result<Object> {

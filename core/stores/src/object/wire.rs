@@ -150,24 +150,26 @@ impl Answer {
         }
     }
 
-    /// Reads up to `length` bytes of the body and gives up the rest.
+    /// Reads up to `length` bytes of the body into `place`, behind what is there.
     ///
     /// # Errors
     /// As [`Answer::bytes`].
-    pub(crate) async fn start(mut self, length: u64) -> Result<Bytes> {
+    pub(crate) async fn read_into(&mut self, place: &mut BytesMut, length: u64) -> Result<()> {
         let mut chunks = self.chunks.take().expect("a body is read once");
+        let before = place.len();
         let reading = async {
-            let mut body = BytesMut::with_capacity(length as usize);
-            while (body.len() as u64) < length {
-                let Some(chunk) = chunks.next().await else { break };
-                body.extend_from_slice(&chunk?);
+            let mut left = length as usize;
+            while left > 0 {
+                let Some(chunk) = chunks.next().await.transpose()? else { break };
+                let wanted = left.min(chunk.len());
+                place.extend_from_slice(&chunk[..wanted]);
+                left -= wanted;
             }
-            Ok(body)
+            Ok(())
         };
-        let mut body = within(&self.env, self.timeout, length, reading).await?;
-        self.meter.received(body.len() as u64);
-        body.truncate(length as usize);
-        Ok(body.freeze())
+        let read = within(&self.env, self.timeout, length, reading).await;
+        self.meter.received((place.len() - before) as u64);
+        read
     }
 
     /// Lets go of a body that nobody wants: reads it to its end where that is cheaper than another connection.

@@ -9,15 +9,21 @@ use std::{
 use async_lock::Mutex as AsyncMutex;
 use async_trait::async_trait;
 use aws_credential_types::Credentials;
-use aws_smithy_runtime_api::client::identity::Identity;
 use parking_lot::Mutex;
 use undercroft_engine::{Result, time::Millis};
+
+use super::sign::DayKey;
 
 /// Where the region and the credentials come from that nobody configured: a chain of providers, or a client of the host.
 #[async_trait]
 pub trait Account: fmt::Debug + Send + Sync + 'static {
     /// Returns the region, where it is known.
     async fn region(&self) -> Result<Option<String>>;
+
+    /// Returns the address of a service that is not AWS, where the configuration of the machine names one.
+    async fn endpoint_url(&self) -> Result<Option<String>> {
+        Ok(None)
+    }
 
     /// Returns credentials that are valid now; `None` to send requests without a signature.
     ///
@@ -56,8 +62,15 @@ const EARLY: Millis = 5 * 60 * 1000;
 /// Credentials in use.
 pub(super) struct Key {
     pub(super) credentials: Credentials,
-    pub(super) identity: Identity,
+    pub(super) day_key: Mutex<Option<DayKey>>,
     expires_at: Option<Millis>,
+}
+
+impl Key {
+    pub(super) fn new(credentials: Credentials) -> Self {
+        let expires_at = credentials.expiry().map(|end| end.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis() as Millis);
+        Self { credentials, day_key: Mutex::default(), expires_at }
+    }
 }
 
 /// The credentials of one store: asked for once, and again before they expire.
@@ -106,10 +119,7 @@ impl Keyring {
     }
 
     async fn ask(&self, forced: bool) -> Result<Option<Arc<Key>>> {
-        let key = self.account.credentials(forced).await?.map(|credentials| {
-            let expires_at = credentials.expiry().map(|end| end.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis() as Millis);
-            Arc::new(Key { identity: credentials.clone().into(), credentials, expires_at })
-        });
+        let key = self.account.credentials(forced).await?.map(|credentials| Arc::new(Key::new(credentials)));
         *self.held.lock() = Some(key.clone());
         Ok(key)
     }

@@ -16,7 +16,7 @@ use crate::object::{Attributes, Condition, again};
 const PART: usize = 8 * 1024 * 1024;
 const MOST_PARTS: usize = 10_000;
 /// How many parts of one object are under way at a time: that fills a connection, and bounds what they take of memory.
-const PARTS: usize = 4;
+const PARTS: usize = 8;
 
 impl S3 {
     /// Writes an object with a multipart upload.

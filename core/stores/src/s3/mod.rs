@@ -127,7 +127,11 @@ impl S3 {
     }
 
     async fn settle_in(&self, region: &str) -> Result<Arc<Place>> {
-        let place = Arc::new(Place::resolve(&self.options, region, sdk::config(&self.wire, &self.keyring)).await?);
+        let endpoint_url = match &self.options.endpoint_url {
+            Some(url) => Some(url.clone()),
+            None => self.account.endpoint_url().await?,
+        };
+        let place = Arc::new(Place::resolve(&self.options, endpoint_url, region, sdk::config(&self.wire, &self.keyring)).await?);
         *self.place.lock() = Some(place.clone());
         Ok(place)
     }
@@ -326,12 +330,12 @@ impl Bucket for S3 {
         }
     }
 
-    async fn part(&self, name: &str, version: &Version, range: Range<u64>) -> Result<Bytes> {
+    async fn part(&self, name: &str, version: &Version, range: Range<u64>) -> Result<Content> {
         let mut headers = HeaderMap::new();
         headers.insert(header::RANGE, value(&format!("bytes={}-{}", range.start, range.end - 1))?);
         headers.insert(header::IF_MATCH, value(tag_of(version))?);
         match self.ask(Operation::Get, Method::GET, name, headers, Bytes::new()).await? {
-            Said::Done(answer) => answer.bytes().await,
+            Said::Done(answer) => Ok(Content::Coming(Coming(Box::new(answer), None))),
             Said::Missing | Said::Unmet(_) => Err(Error::new(Code::Unavailable, "the object was replaced while it was read")),
         }
     }

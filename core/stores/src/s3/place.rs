@@ -28,12 +28,12 @@ impl Place {
     ///
     /// # Errors
     /// `config_invalid`, naming the bucket or the endpoint.
-    pub(super) async fn resolve(options: &S3Options, region: &str, config: Builder) -> Result<Self> {
-        let path_style = options.path_style.unwrap_or(options.endpoint_url.is_some());
+    pub(super) async fn resolve(options: &S3Options, endpoint_url: Option<String>, region: &str, config: Builder) -> Result<Self> {
+        let path_style = options.path_style.unwrap_or(endpoint_url.is_some());
         let params = Params::builder()
             .bucket(&options.bucket)
             .region(region)
-            .set_endpoint(options.endpoint_url.clone())
+            .set_endpoint(endpoint_url.clone())
             .force_path_style(path_style)
             .use_fips(options.use_fips)
             .use_dual_stack(options.use_dual_stack)
@@ -44,7 +44,7 @@ impl Place {
         let base = format!("{}/", endpoint.url().trim_end_matches('/'));
         let is_private = base.starts_with("https://");
         let mut config = config.region(aws_sdk_s3::config::Region::new(region.to_owned())).force_path_style(path_style);
-        if let Some(url) = &options.endpoint_url {
+        if let Some(url) = endpoint_url {
             config = config.endpoint_url(url);
         }
         config = config.use_fips(options.use_fips).use_dual_stack(options.use_dual_stack);

@@ -13,10 +13,13 @@ use undercroft_engine::{
     manual::{self, ManualClock},
 };
 
+/// Status, headers and body.
+type Planned = (u16, Vec<(&'static str, String)>, Bytes);
+
 /// Answers in their order, and keeps the requests.
 #[derive(Debug, Default)]
 pub struct Script {
-    answers: Mutex<VecDeque<(u16, Vec<(&'static str, String)>, Bytes)>>,
+    answers: Mutex<VecDeque<Planned>>,
     requests: Mutex<Vec<Request>>,
 }
 

@@ -1,0 +1,32 @@
+//! Room for large bodies: memory that is handed out in pages of 2 MiB where the system can.
+//!
+//! Filling 64 MiB of fresh memory page by page costs 16,384 faults, which took a third of the CPU of reading that much.
+
+use std::mem::MaybeUninit;
+
+use bytes::BytesMut;
+
+/// Below this length huge pages are not worth a system call.
+const LARGE: usize = 4 * 1024 * 1024;
+
+/// Returns an empty buffer for `length` bytes.
+pub(crate) fn room(length: usize) -> BytesMut {
+    let mut buffer = BytesMut::with_capacity(length);
+    spread(buffer.spare_capacity_mut());
+    buffer
+}
+
+/// Asks the system to back `memory`, which is still to be filled, with huge pages. Where it cannot, nothing changes.
+pub fn spread(memory: &mut [MaybeUninit<u8>]) {
+    #[cfg(all(target_os = "linux", feature = "local"))]
+    if memory.len() >= LARGE {
+        const PAGE: usize = 4096;
+        let start = memory.as_mut_ptr();
+        let skipped = start.align_offset(PAGE);
+        let whole = (memory.len() - skipped) / PAGE * PAGE;
+        // SAFETY: the range lies inside `memory`, and the advice changes nothing of its content.
+        let _without = unsafe { rustix::mm::madvise(start.add(skipped).cast(), whole, rustix::mm::Advice::LinuxHugepage) };
+    }
+    #[cfg(not(all(target_os = "linux", feature = "local")))]
+    let _unchanged = (memory, LARGE);
+}
