@@ -27,7 +27,7 @@ class CacheInfo(NamedTuple):
     stale: int
     loads: int
     errors: int
-    tiers: dict[str, dict[str, int]]
+    tiers: dict[str, dict[str, Any]]
 
 
 def passes(ttl: Any) -> bool:
@@ -93,7 +93,7 @@ def decorate(
     )
     functools.update_wrapper(cached, function)
     if watch is not None:
-        watch.count(lambda: sum(cached.near_hits))
+        watch.count(lambda: sum(cached.near_hits), lambda: core.stats()["tiers"])
     _attach(cached, given, core, loads, prefix, is_async=is_async, is_fixed="fixed" in keys, is_private=store is None)
     return cached if around is None else around(cached)
 

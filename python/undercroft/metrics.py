@@ -62,6 +62,7 @@ class InMemoryMetrics:
         self._lock = threading.Lock()
         self._samples = max_latency_samples
         self._sources: dict[str, list[Callable[[], int]]] = defaultdict(list)
+        self._tiers: dict[str, Callable[[], dict[str, dict[str, Any]]]] = {}
         self.reset()
 
     def reset(self) -> None:
@@ -79,6 +80,11 @@ class InMemoryMetrics:
         """Ask `count` for hits that are counted elsewhere."""
         with self._lock:
             self._sources[cache_name].append(count)
+
+    def count_tiers(self, cache_name: str, tiers: Callable[[], dict[str, dict[str, Any]]]) -> None:
+        """Ask `tiers` for what each tier was asked, carried and cost. That is counted since the tier exists."""
+        with self._lock:
+            self._tiers[cache_name] = tiers
 
     def _count(self, cache_name: str, what: str) -> None:
         with self._lock:
@@ -175,6 +181,7 @@ class InMemoryMetrics:
                 "errors": {name: dict(errors) for name, errors in self._errors.items()},
                 "memory": dict(self._memory),
                 "background_refresh": {name: dict(counts) for name, counts in self._refreshes.items()},
+                "tiers": {name: tiers() for name, tiers in self._tiers.items()},
             }
 
 
@@ -202,10 +209,11 @@ class Watch:
         self._metadata = {"decorator": kind}
         self.on_hit = None if isinstance(metrics, InMemoryMetrics) else self._on_hit
 
-    def count(self, near_hits: Callable[[], int]) -> None:
-        """Let a collector that can ask for hits do so."""
+    def count(self, near_hits: Callable[[], int], tiers: Callable[[], dict[str, dict[str, Any]]]) -> None:
+        """Let a collector that can ask for hits, and for what the tiers did, do so."""
         if isinstance(self._metrics, InMemoryMetrics):
             self._metrics.count_hits(self._name, near_hits)
+            self._metrics.count_tiers(self._name, tiers)
 
     def _on_hit(self, key: str) -> None:
         self._metrics.record_hit(self._name, key, self._metadata)

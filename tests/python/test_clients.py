@@ -336,6 +336,23 @@ def test_credentials_come_from_the_environment_and_profiles(s3s, monkeypatch, tm
     assert S3Cache(bucket, endpoint_url=s3s.url, profile="work", on_error="raise").get("k") == 1
 
 
+def test_credentials_that_cannot_be_had_are_not_asked_for_at_every_call(moto):
+    asked = []
+
+    def refresh():
+        asked.append(1)
+        raise OSError("no credentials today")
+
+    session = get_session()
+    expires = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=1)
+    session._credentials = RefreshableCredentials("id", "secret", "token", expires, refresh, "test")
+    client = boto3.Session(botocore_session=session).client("s3", endpoint_url=moto.url, region_name="us-east-1")
+    store = S3Cache(fresh_bucket(moto), s3_client=client)
+
+    assert [store.get(f"k{at}") for at in range(20)] == [None] * 20
+    assert len(asked) == 1
+
+
 def legacy(value, *, fresh_for=60.0):
     now = time.time()
     return {"__ac_type": "entry", "v": value, "f": now + fresh_for, "c": now}

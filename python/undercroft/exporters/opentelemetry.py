@@ -23,6 +23,26 @@ class OpenTelemetryMetrics(InMemoryMetrics):
         for what in ("hits", "misses", "sets", "deletes"):
             meter.create_observable_counter(f"undercroft.{what}", callbacks=[self._observe(what)], unit="1")
 
+        meter.create_observable_counter("undercroft.tier.requests", callbacks=[self._observe_requests], unit="1")
+        for what, unit in (("bytes_sent", "By"), ("bytes_received", "By"), ("cost", "USD"), ("retries", "1")):
+            meter.create_observable_counter(f"undercroft.tier.{what}", callbacks=[self._observe_tiers(what)], unit=unit)
+
+    def _observe_requests(self, _: Any) -> Iterable[Observation]:
+        for cache, tier, counts in self._far():
+            for operation, count in counts["requests"].items():
+                yield Observation(count, {"cache": cache, "tier": tier, "operation": operation})
+
+    def _observe_tiers(self, what: str) -> Callable[[Any], Iterable[Observation]]:
+        def observe(_: Any) -> Iterable[Observation]:
+            for cache, tier, counts in self._far():
+                yield Observation(counts[what], {"cache": cache, "tier": tier})
+
+        return observe
+
+    def _far(self) -> Iterable[tuple[str, str, dict[str, Any]]]:
+        for cache, tiers in self.get_stats()["tiers"].items():
+            yield from ((cache, tier, counts) for tier, counts in tiers.items() if "requests" in counts)
+
     def _observe(self, what: str) -> Callable[[Any], Iterable[Observation]]:
         def observe(_: Any) -> Iterable[Observation]:
             for name, counts in self.get_stats()["caches"].items():

@@ -45,3 +45,27 @@ class PrometheusMetrics(InMemoryMetrics, Collector):
             for quantile in ("p50", "p95", "p99"):
                 latency.add_metric([operation, quantile], summary[f"{quantile}_ms"] / 1000)
         yield latency
+        yield from self._of_tiers(stats["tiers"])
+
+    def _of_tiers(self, caches: dict[str, dict[str, dict[str, Any]]]) -> Any:
+        """Yield what far tiers were asked, carried and cost."""
+        names = ["cache", "tier"]
+        space = f"{self._namespace}_tier"
+        requests = CounterMetricFamily(f"{space}_requests", "Requests to a tier.", labels=[*names, "operation"])
+        carried = CounterMetricFamily(f"{space}_bytes", "Bytes of bodies to and from a tier.", labels=[*names, "way"])
+        cost = CounterMetricFamily(f"{space}_cost_dollars", "Estimated cost of a tier's requests.", labels=names)
+        faults = CounterMetricFamily(
+            f"{space}_faults", "Faults of a tier, and what came of them.", labels=[*names, "kind"]
+        )
+        for cache, tiers in caches.items():
+            for tier, counts in tiers.items():
+                if "requests" not in counts:
+                    continue
+                for operation, count in counts["requests"].items():
+                    requests.add_metric([cache, tier, operation], count)
+                for way in ("sent", "received"):
+                    carried.add_metric([cache, tier, way], counts[f"bytes_{way}"])
+                cost.add_metric([cache, tier], counts["cost"])
+                for kind in ("errors", "retries", "timeouts", "refused", "opened"):
+                    faults.add_metric([cache, tier, kind], counts[kind])
+        yield from (requests, carried, cost, faults)

@@ -128,7 +128,7 @@ impl Gcs {
         let mut has_renewed = false;
         loop {
             let now = self.wire.env().clock.wall();
-            let token = self.purse.token(now, has_renewed).await?;
+            let token = self.wire.patiently(self.purse.token(now, has_renewed)).await?;
             let answer = self.wire.send(ask.operation, self.request(&ask, token.as_deref())?).await?;
             let status = answer.status;
             // 308 is how an upload in pieces says that it wants more.
@@ -352,5 +352,6 @@ impl Bucket for Gcs {
 
     fn after_fork(&self) {
         self.wire.after_fork();
+        self.purse.after_fork();
     }
 }

@@ -2,10 +2,11 @@
 
 use std::{fmt, sync::Arc};
 
-use async_lock::Mutex as AsyncMutex;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use undercroft_engine::{Result, time::Millis};
+
+use crate::object::{Refusal, Turn};
 
 /// An access token (RFC 6749, section 1.4).
 #[derive(Clone)]
@@ -56,12 +57,13 @@ const EARLY: Millis = 5 * 60 * 1000;
 pub(super) struct Purse {
     tokens: Arc<dyn Tokens>,
     held: Mutex<Option<Option<Token>>>,
-    asking: AsyncMutex<()>,
+    refusal: Refusal,
+    turn: Turn,
 }
 
 impl Purse {
     pub(super) fn new(tokens: Arc<dyn Tokens>) -> Self {
-        Self { tokens, held: Mutex::default(), asking: AsyncMutex::new(()) }
+        Self { tokens, held: Mutex::default(), refusal: Refusal::default(), turn: Turn::default() }
     }
 
     /// Returns a token that holds at `now`; another one than before where the service did not take that (`refused`).
@@ -69,13 +71,19 @@ impl Purse {
         if let Some(held) = self.held(now).filter(|_| !refused) {
             return Ok(held);
         }
-        let _asking = self.asking.lock().await;
+        let _turn = self.turn.take().await;
         if let Some(held) = self.held(now).filter(|_| !refused) {
             return Ok(held);
         }
-        let token = self.tokens.token(refused).await?;
+        self.refusal.check(now)?;
+        let token = self.refusal.note(now, self.tokens.token(refused).await)?;
         *self.held.lock() = Some(token.clone());
         Ok(token.map(|token| token.text))
+    }
+
+    /// Forgets a look that a thread was at which does not exist in this process.
+    pub(super) fn after_fork(&self) {
+        self.turn.after_fork();
     }
 
     fn held(&self, now: Millis) -> Option<Option<Arc<str>>> {

@@ -11,7 +11,11 @@ mod copies;
 mod legacy;
 mod name;
 mod notes;
+#[cfg(any(feature = "s3", feature = "gcs"))]
+mod refusal;
 mod room;
+#[cfg(any(feature = "s3", feature = "gcs"))]
+mod turn;
 mod wire;
 
 pub use bucket::{Attributes, Bucket, Coming, Condition, Content, Fetched, Known};
@@ -25,6 +29,8 @@ pub(crate) use again::again;
 pub(crate) use name::{encode_part, encode_path};
 #[cfg(any(feature = "s3", feature = "gcs"))]
 pub(crate) use wire::{Answer, retry_after};
+#[cfg(any(feature = "s3", feature = "gcs"))]
+pub(crate) use {refusal::Refusal, turn::Turn};
 
 use std::ops::Range;
 

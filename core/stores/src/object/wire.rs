@@ -100,6 +100,14 @@ impl Wire {
         })
     }
 
+    /// Waits for what a request needs, no longer than for an answer.
+    ///
+    /// # Errors
+    /// As `work`; `timeout`.
+    pub(crate) async fn patiently<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        self.within(0, work).await
+    }
+
     async fn within<T>(&self, length: u64, work: impl Future<Output = Result<T>>) -> Result<T> {
         within(&self.env, self.timeout, length, work).await
     }

@@ -6,13 +6,13 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use async_lock::Mutex as AsyncMutex;
 use async_trait::async_trait;
 use aws_credential_types::Credentials;
 use parking_lot::Mutex;
 use undercroft_engine::{Result, time::Millis};
 
 use super::sign::DayKey;
+use crate::object::{Refusal, Turn};
 
 /// Where the region and the credentials come from that nobody configured: a chain of providers, or a client of the host.
 #[async_trait]
@@ -77,7 +77,8 @@ impl Key {
 pub(super) struct Keyring {
     account: Arc<dyn Account>,
     held: Mutex<Option<Option<Arc<Key>>>>,
-    asking: AsyncMutex<()>,
+    refusal: Refusal,
+    turn: Turn,
 }
 
 impl fmt::Debug for Keyring {
@@ -88,7 +89,7 @@ impl fmt::Debug for Keyring {
 
 impl Keyring {
     pub(super) fn new(account: Arc<dyn Account>) -> Self {
-        Self { account, held: Mutex::default(), asking: AsyncMutex::new(()) }
+        Self { account, held: Mutex::default(), refusal: Refusal::default(), turn: Turn::default() }
     }
 
     /// Returns credentials that hold at `now`; `None` for anonymous requests.
@@ -96,20 +97,25 @@ impl Keyring {
         if let Some(held) = self.held(now) {
             return Ok(held);
         }
-        let _asking = self.asking.lock().await;
+        let _turn = self.turn.take().await;
         match self.held(now) {
             Some(held) => Ok(held),
-            None => self.ask(false).await,
+            None => self.ask(now, false).await,
         }
     }
 
     /// Returns other credentials than `refused`, which the service did not take.
     pub(super) async fn renewed(&self, refused: &Arc<Key>, now: Millis) -> Result<Option<Arc<Key>>> {
-        let _asking = self.asking.lock().await;
+        let _turn = self.turn.take().await;
         match self.held(now) {
             Some(Some(held)) if !Arc::ptr_eq(&held, refused) => Ok(Some(held)),
-            _ => self.ask(true).await,
+            _ => self.ask(now, true).await,
         }
+    }
+
+    /// Forgets a look that a thread was at which does not exist in this process.
+    pub(super) fn after_fork(&self) {
+        self.turn.after_fork();
     }
 
     fn held(&self, now: Millis) -> Option<Option<Arc<Key>>> {
@@ -118,8 +124,9 @@ impl Keyring {
         is_valid.then_some(held)
     }
 
-    async fn ask(&self, forced: bool) -> Result<Option<Arc<Key>>> {
-        let key = self.account.credentials(forced).await?.map(|credentials| Arc::new(Key::new(credentials)));
+    async fn ask(&self, now: Millis, forced: bool) -> Result<Option<Arc<Key>>> {
+        self.refusal.check(now)?;
+        let key = self.refusal.note(now, self.account.credentials(forced).await)?.map(|credentials| Arc::new(Key::new(credentials)));
         *self.held.lock() = Some(key.clone());
         Ok(key)
     }

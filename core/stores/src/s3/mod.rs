@@ -5,6 +5,7 @@
 //! bucket that turns out to lie in another region is followed there.
 
 mod account;
+mod ask;
 mod fault;
 mod long;
 mod place;
@@ -27,17 +28,16 @@ use aws_sdk_s3::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use parking_lot::Mutex;
-use undercroft_engine::{Capability, Code, Env, Error, Page, Put, Result, StoreInfo, Usage, Version, http::Request, usage::Operation};
+use undercroft_engine::{Capability, Code, Env, Error, Page, Put, Result, StoreInfo, Usage, Version, usage::Operation};
 
 pub use account::{Account, Fixed};
 pub use aws_credential_types::Credentials;
 pub use sdk::http_client;
 
-use crate::object::{Answer, Attributes, Bucket, Coming, Condition, Content, Fetched, Known, Wire, WireOptions, base64, encode_part, encode_path};
-use account::{Key, Keyring};
-use fault::Fault;
+use crate::object::{Answer, Attributes, Bucket, Coming, Condition, Content, Fetched, Known, Wire, WireOptions, base64, encode_path};
+use account::Keyring;
+use ask::{NOTE, Said, value};
 use place::Place;
-use sign::{Payload, sign_request};
 
 /// Above this length an object is sent in parts.
 const MULTIPART: usize = 8 * 1024 * 1024;
@@ -45,8 +45,6 @@ const MULTIPART: usize = 8 * 1024 * 1024;
 const DELETES: usize = 1000;
 /// From this length on a body is worth two requests without one.
 const WORTH_TWO: u64 = 256 * 1024;
-/// What user metadata is called in a header.
-const NOTE: &str = "x-amz-meta-";
 
 /// Where a bucket is, and how objects are written into it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,16 +85,6 @@ pub struct S3 {
     needs_head: AtomicBool,
 }
 
-/// An answer that is no failure.
-enum Said {
-    /// It worked.
-    Done(Answer),
-    /// There is no such object.
-    Missing,
-    /// A condition did not hold.
-    Unmet(Answer),
-}
-
 impl S3 {
     /// Makes a bucket of `options` for an account. Nothing is sent before the first call.
     ///
@@ -134,91 +122,6 @@ impl S3 {
         let place = Arc::new(Place::resolve(&self.options, endpoint_url, region, sdk::config(&self.wire, &self.keyring)).await?);
         *self.place.lock() = Some(place.clone());
         Ok(place)
-    }
-
-    /// Sends one request for an object: signed, and again where the region or the credentials were the wrong ones.
-    async fn ask(&self, operation: Operation, method: Method, name: &str, headers: HeaderMap, body: Bytes) -> Result<Said> {
-        let (mut has_moved, mut has_renewed) = (false, false);
-        loop {
-            let (place, now) = (self.place().await?, self.wire.env().clock.wall());
-            let key = self.keyring.key(now).await?;
-            let request = self.request(&place, key.as_deref(), &method, name, &headers, &body)?;
-            let answer = self.wire.send(operation, request).await?;
-            let status = answer.status;
-            if status.is_success() {
-                return Ok(Said::Done(answer));
-            }
-            if matches!(status, StatusCode::NOT_MODIFIED | StatusCode::PRECONDITION_FAILED) {
-                return Ok(Said::Unmet(answer));
-            }
-            let answer_headers = answer.headers.clone();
-            let fault = Fault::read(&answer.bytes().await?, &answer_headers);
-            if status == StatusCode::NOT_FOUND && fault.code != "NoSuchBucket" {
-                return Ok(Said::Missing);
-            }
-            if let (Some(region), false) = (fault.region.as_ref().filter(|region| **region != place.region), has_moved) {
-                has_moved = true;
-                self.settle_in(region).await?;
-                continue;
-            }
-            if let (true, false, Some(key)) = (fault.is_expired(), has_renewed, &key) {
-                has_renewed = true;
-                self.keyring.renewed(key, now).await?;
-                continue;
-            }
-            return Err(fault.error(status, &answer_headers, &self.options.bucket, now));
-        }
-    }
-
-    fn request(&self, place: &Place, key: Option<&Key>, method: &Method, name: &str, headers: &HeaderMap, body: &Bytes) -> Result<Request> {
-        let invalid = |error: http::Error| Error::new(Code::ConfigInvalid, format!("no request for the bucket `{}`: {error}", self.options.bucket));
-        let mut request = http::Request::builder().method(method).uri(place.uri(name)).body(body.clone()).map_err(invalid)?;
-        *request.headers_mut() = headers.clone();
-        if self.options.request_payer {
-            request.headers_mut().insert("x-amz-request-payer", HeaderValue::from_static("requester"));
-        }
-        let payload = if place.is_private { Payload::Unsigned } else { Payload::Signed };
-        if *method == Method::PUT && place.is_private {
-            let sum = crc32c::crc32c(body).to_be_bytes();
-            request.headers_mut().insert("x-amz-checksum-crc32c", value(&base64::encode(&sum))?);
-        }
-        if let Some(key) = key {
-            sign_request(&mut request, key, &place.region, self.wire.env().clock.wall(), payload)?;
-        }
-        Ok(request)
-    }
-
-    /// Returns the headers under which an object is written.
-    fn written(&self, attributes: &Attributes, condition: Condition<'_>) -> Result<HeaderMap> {
-        let mut headers = HeaderMap::new();
-        let mut set = |name: &'static str, text: Option<&str>| -> Result<()> {
-            if let Some(text) = text {
-                headers.insert(name, value(text)?);
-            }
-            Ok(())
-        };
-        set("content-type", attributes.content_type.as_deref())?;
-        set("content-encoding", attributes.encoding.as_deref())?;
-        set("x-amz-storage-class", self.options.storage_class.as_deref())?;
-        set("x-amz-server-side-encryption", self.options.sse.as_deref())?;
-        set("x-amz-server-side-encryption-aws-kms-key-id", self.options.sse_kms_key_id.as_deref())?;
-        set("x-amz-tagging", self.tagging().as_deref())?;
-        match condition {
-            Condition::Always => {}
-            Condition::Absent => set("if-none-match", Some("*"))?,
-            Condition::Matches(version) => set("if-match", Some(tag_of(version)))?,
-        }
-        for (name, text) in &attributes.notes {
-            let name = HeaderName::try_from(format!("{NOTE}{name}")).map_err(|_| Error::new(Code::Internal, format!("`{name}` is no name of a header")))?;
-            headers.insert(name, value(text)?);
-        }
-        Ok(headers)
-    }
-
-    /// Returns the tags as a query string, which is how S3 takes them in a header.
-    fn tagging(&self) -> Option<String> {
-        let pairs = self.options.tags.iter().map(|(name, value)| format!("{}={}", encode_part(name), encode_part(value)));
-        (!self.options.tags.is_empty()).then(|| pairs.collect::<Vec<_>>().join("&"))
     }
 
     fn storage_class(&self) -> Option<StorageClass> {
@@ -262,10 +165,6 @@ fn version(headers: &HeaderMap) -> Option<Version> {
 
 fn tag_of(version: &Version) -> &str {
     version.split('\n').next().unwrap_or_default()
-}
-
-fn value(text: &str) -> Result<HeaderValue> {
-    HeaderValue::from_str(text).map_err(|_| Error::new(Code::ConfigInvalid, format!("`{}` cannot stand in a header", text.escape_default())))
 }
 
 fn attributes(answer: &Answer) -> Attributes {
@@ -425,6 +324,7 @@ impl Bucket for S3 {
 
     fn after_fork(&self) {
         self.wire.after_fork();
+        self.keyring.after_fork();
     }
 }
 

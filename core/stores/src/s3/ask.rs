@@ -1,0 +1,119 @@
+//! Asking: single requests for an object, signed, and sent again where the region or the credentials were the wrong ones.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use undercroft_engine::{Code, Error, Result, http::Request, usage::Operation};
+
+use super::{
+    S3,
+    account::Key,
+    fault::Fault,
+    place::Place,
+    sign::{Payload, sign_request},
+    tag_of,
+};
+use crate::object::{Answer, Attributes, Condition, base64, encode_part};
+
+/// What user metadata is called in a header.
+pub(super) const NOTE: &str = "x-amz-meta-";
+
+/// An answer that is no failure.
+pub(super) enum Said {
+    /// It worked.
+    Done(Answer),
+    /// There is no such object.
+    Missing,
+    /// A condition did not hold.
+    Unmet(Answer),
+}
+
+impl S3 {
+    /// Sends one request for an object: signed, and again where the region or the credentials were the wrong ones.
+    pub(super) async fn ask(&self, operation: Operation, method: Method, name: &str, headers: HeaderMap, body: Bytes) -> Result<Said> {
+        let (mut has_moved, mut has_renewed) = (false, false);
+        loop {
+            let (place, now) = (self.wire.patiently(self.place()).await?, self.wire.env().clock.wall());
+            let key = self.wire.patiently(self.keyring.key(now)).await?;
+            let request = self.request(&place, key.as_deref(), &method, name, &headers, &body)?;
+            let answer = self.wire.send(operation, request).await?;
+            let status = answer.status;
+            if status.is_success() {
+                return Ok(Said::Done(answer));
+            }
+            if matches!(status, StatusCode::NOT_MODIFIED | StatusCode::PRECONDITION_FAILED) {
+                return Ok(Said::Unmet(answer));
+            }
+            let answer_headers = answer.headers.clone();
+            let fault = Fault::read(&answer.bytes().await?, &answer_headers);
+            if status == StatusCode::NOT_FOUND && fault.code != "NoSuchBucket" {
+                return Ok(Said::Missing);
+            }
+            if let (Some(region), false) = (fault.region.as_ref().filter(|region| **region != place.region), has_moved) {
+                has_moved = true;
+                self.settle_in(region).await?;
+                continue;
+            }
+            if let (true, false, Some(key)) = (fault.is_expired(), has_renewed, &key) {
+                has_renewed = true;
+                self.wire.patiently(self.keyring.renewed(key, now)).await?;
+                continue;
+            }
+            return Err(fault.error(status, &answer_headers, &self.options.bucket, now));
+        }
+    }
+
+    fn request(&self, place: &Place, key: Option<&Key>, method: &Method, name: &str, headers: &HeaderMap, body: &Bytes) -> Result<Request> {
+        let invalid = |error: http::Error| Error::new(Code::ConfigInvalid, format!("no request for the bucket `{}`: {error}", self.options.bucket));
+        let mut request = http::Request::builder().method(method).uri(place.uri(name)).body(body.clone()).map_err(invalid)?;
+        *request.headers_mut() = headers.clone();
+        if self.options.request_payer {
+            request.headers_mut().insert("x-amz-request-payer", HeaderValue::from_static("requester"));
+        }
+        let payload = if place.is_private { Payload::Unsigned } else { Payload::Signed };
+        if *method == Method::PUT && place.is_private {
+            let sum = crc32c::crc32c(body).to_be_bytes();
+            request.headers_mut().insert("x-amz-checksum-crc32c", value(&base64::encode(&sum))?);
+        }
+        if let Some(key) = key {
+            sign_request(&mut request, key, &place.region, self.wire.env().clock.wall(), payload)?;
+        }
+        Ok(request)
+    }
+
+    /// Returns the headers under which an object is written.
+    pub(super) fn written(&self, attributes: &Attributes, condition: Condition<'_>) -> Result<HeaderMap> {
+        let mut headers = HeaderMap::new();
+        let mut set = |name: &'static str, text: Option<&str>| -> Result<()> {
+            if let Some(text) = text {
+                headers.insert(name, value(text)?);
+            }
+            Ok(())
+        };
+        set("content-type", attributes.content_type.as_deref())?;
+        set("content-encoding", attributes.encoding.as_deref())?;
+        set("x-amz-storage-class", self.options.storage_class.as_deref())?;
+        set("x-amz-server-side-encryption", self.options.sse.as_deref())?;
+        set("x-amz-server-side-encryption-aws-kms-key-id", self.options.sse_kms_key_id.as_deref())?;
+        set("x-amz-tagging", self.tagging().as_deref())?;
+        match condition {
+            Condition::Always => {}
+            Condition::Absent => set("if-none-match", Some("*"))?,
+            Condition::Matches(version) => set("if-match", Some(tag_of(version)))?,
+        }
+        for (name, text) in &attributes.notes {
+            let name = HeaderName::try_from(format!("{NOTE}{name}")).map_err(|_| Error::new(Code::Internal, format!("`{name}` is no name of a header")))?;
+            headers.insert(name, value(text)?);
+        }
+        Ok(headers)
+    }
+
+    /// Returns the tags as a query string, which is how S3 takes them in a header.
+    pub(super) fn tagging(&self) -> Option<String> {
+        let pairs = self.options.tags.iter().map(|(name, value)| format!("{}={}", encode_part(name), encode_part(value)));
+        (!self.options.tags.is_empty()).then(|| pairs.collect::<Vec<_>>().join("&"))
+    }
+}
+
+pub(super) fn value(text: &str) -> Result<HeaderValue> {
+    HeaderValue::from_str(text).map_err(|_| Error::new(Code::ConfigInvalid, format!("`{}` cannot stand in a header", text.escape_default())))
+}
