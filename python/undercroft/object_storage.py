@@ -12,8 +12,6 @@ from .stores import Store
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_GZIP_LEVEL = 6
-
 
 class S3Cache(Store):
     """A bucket of S3, or of a service that speaks its protocol. The key of an object is exactly `prefix + key`.
@@ -28,7 +26,7 @@ class S3Cache(Store):
         s3_client: A boto3 client. It lends endpoint, region and credentials, which keep refreshing. A client that is
             not boto3's, or whose requests are intercepted (moto, stubs), is called instead.
         serializer: `"pickle"`, `"json"`, `"msgpack"`, `"raw"`, or an object with `dumps` and `loads`.
-        compress: Whether values are compressed: `True` for gzip, or `"zstd"`.
+        compress: Whether values are compressed: `True` for gzip, its level, or `"zstd"`.
         compress_level: 1 to 9 for gzip (6 by default), 1 to 19 for zstd (1 by default).
         dedupe_writes: Whether a value that is there already is left, and its deadlines renewed in place.
         endpoint_url: Address of a service that is not AWS.
@@ -56,7 +54,7 @@ class S3Cache(Store):
         prefix: str = "",
         s3_client: Any = None,
         serializer: Any = "pickle",
-        compress: bool | str = True,
+        compress: bool | int | str = True,
         compress_level: int | None = None,
         dedupe_writes: bool = False,
         *,
@@ -88,6 +86,7 @@ class S3Cache(Store):
             "ServerSideEncryption": options.get("sse"),
             "SSEKMSKeyId": options.get("kms_key"),
             "RequestPayer": "requester" if options.get("request_payer") else None,
+            "Tagging": _query(options.get("tags")),
         }
         extra = {name: value for name, value in named.items() if value is not None}
         return super().__new__(cls, [_tier(given, serializer, bucket=aws.BotoBucket(s3_client, bucket, extra))])
@@ -102,7 +101,7 @@ class GCSCache(Store):
         client: A `google.cloud.storage.Client`. It lends endpoint and tokens, which keep refreshing; a client that is
             not Google's own is called instead.
         serializer: `"pickle"`, `"json"`, `"msgpack"`, `"raw"`, or an object with `dumps` and `loads`.
-        compress: Whether values are compressed: `True` for gzip, or `"zstd"`.
+        compress: Whether values are compressed: `True` for gzip, its level, or `"zstd"`.
         compress_level: 1 to 9 for gzip (6 by default), 1 to 19 for zstd (1 by default).
         dedupe_writes: Whether a value that is there already is left, and its deadlines renewed in place.
         endpoint_url: Address of an emulator or a private endpoint; `STORAGE_EMULATOR_HOST` is heeded.
@@ -121,7 +120,7 @@ class GCSCache(Store):
         prefix: str = "",
         client: Any = None,
         serializer: Any = "pickle",
-        compress: bool | str = True,
+        compress: bool | int | str = True,
         compress_level: int | None = None,
         dedupe_writes: bool = False,
         *,
@@ -139,29 +138,38 @@ class GCSCache(Store):
         }
         if client is None:
             return super().__new__(cls, [_tier(given, serializer)])
+        extra = _given({name: options.get(name) for name in ("storage_class", "kms_key")})
         if google.lends(client):
             lent = {**google.settings(client), **_given(given)}
             return super().__new__(cls, [_tier(lent, serializer, lender=google.Lender(client))])
-        return super().__new__(cls, [_tier(given, serializer, bucket=google.GoogleBucket(client, bucket, {}))])
+        return super().__new__(cls, [_tier(given, serializer, bucket=google.GoogleBucket(client, bucket, extra))])
 
 
 def _shape(
-    scheme: str, bucket: str, prefix: str, compress: bool | str, level: int | None, dedupe: bool
+    scheme: str, bucket: str, prefix: str, compress: bool | int | str, level: int | None, dedupe: bool
 ) -> dict[str, Any]:
     """Return the settings that both services share."""
     if not isinstance(bucket, str) or not bucket:
         message = "`bucket` must be the name of a bucket"
         raise ConfigInvalid(message)
-    if compress == "zstd":
-        squeeze: Any = "zstd" if level is None else f"zstd:{level}"
-    elif compress:
-        squeeze = _GZIP_LEVEL if level is None else level
-        if level is not None and level not in range(1, 10):
+    squeeze: Any = compress
+    if level is not None and compress is True:
+        if level not in range(1, 10):
             message = f"`compress_level` must be from 1 to 9, not {level}"
             raise ConfigInvalid(message)
-    else:
-        squeeze = False
+        squeeze = level
+    elif level is not None and compress == "zstd":
+        squeeze = f"zstd:{level}"
     return {"url": f"{scheme}://{bucket}", "prefix": prefix, "compress": squeeze, "dedupe": dedupe}
+
+
+def _query(tags: Any) -> str | None:
+    """Return tags as S3 takes them: as the query of a URL."""
+    if not tags or isinstance(tags, str):
+        return tags or None
+    import urllib.parse
+
+    return urllib.parse.urlencode(tags)
 
 
 def _given(settings: dict[str, Any]) -> dict[str, Any]:

@@ -117,7 +117,10 @@ class Store(_native.Cache):
         return found.value if found is not None and found.is_fresh else default
 
     def cleanup_expired(self) -> int:
-        """Remove what can never be served again, and say how many there were."""
+        """Remove what can never be served again, and say how many there were.
+
+        Buckets are left as they are: a rule of the bucket's lifecycle costs no requests.
+        """
         return self.sweep()
 
     def get_memory_usage(self) -> dict[str, Any]:

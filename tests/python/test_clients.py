@@ -61,6 +61,40 @@ def test_an_unsigned_client_lends_nothing(moto):
         assert "authorization" not in proxy.log[0].headers
 
 
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (None, {"use_dual_stack": False, "use_fips": False}),
+        ("https://s3.eu-west-1.amazonaws.com", {"use_dual_stack": False, "use_fips": False}),
+        ("https://bucket.vpce-1.s3.eu-west-1.vpce.amazonaws.com", "the address"),
+        ("http://localhost:9000", "the address"),
+    ],
+)
+def test_the_address_of_a_client_is_kept(url, expected):
+    from undercroft._clients import aws
+
+    client = boto3.client(
+        "s3", endpoint_url=url, region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b"
+    )
+    found = aws.settings(client)
+
+    assert found.pop("region") == "eu-west-1"
+    assert found == ({"endpoint_url": url} if expected == "the address" else expected)
+
+
+def test_a_client_with_rules_of_its_own_is_called():
+    from undercroft._clients import aws
+
+    keys = {"region_name": "eu-west-1", "aws_access_key_id": "a", "aws_secret_access_key": "b"}
+    signed = boto3.client("s3", **keys)
+    signed.meta.events.register("before-sign.s3", lambda **_: None)
+
+    assert aws.lends(boto3.client("s3", **keys))
+    assert not aws.lends(signed)
+    assert not aws.lends(boto3.client("s3", verify=False, **keys))
+    assert not aws.lends(boto3.client("s3", config=Config(proxies={"https": "http://proxy:1"}), **keys))
+
+
 def test_refreshable_credentials_keep_refreshing(s3s):
     refreshed = []
 
@@ -119,13 +153,16 @@ def test_an_intercepted_client_is_called(moto):
     with mock_aws():
         client = boto3.client("s3", region_name="us-east-1")
         client.create_bucket(Bucket="in-process")
-        store = S3Cache("in-process", prefix="p/", s3_client=client, dedupe_writes=True, on_error="raise")
+        store = S3Cache(
+            "in-process", prefix="p/", s3_client=client, dedupe_writes=True, on_error="raise", tags={"team": "a b"}
+        )
         store.set("k", {"a": "b" * 1000}, ttl=60)
         store.set("k", {"a": "b" * 1000}, ttl=600)
 
         assert store.get("k") == {"a": "b" * 1000}
         assert store.get_entry("k").fresh_until > time.time() + 500
         assert store.exists("k")
+        assert client.get_object_tagging(Bucket="in-process", Key="p/k")["TagSet"] == [{"Key": "team", "Value": "a b"}]
         assert not store.set_if_not_exists("k", 1, 60)
         assert store.set_if_not_exists("other", 1, 60)
         assert [found["Key"] for found in client.list_objects_v2(Bucket="in-process")["Contents"]] == ["p/k", "p/other"]

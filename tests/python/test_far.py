@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
+import tls
 from buckets import fresh_bucket, open_store
-from proxy import Delay, Hang, Proxy
-from undercroft import BGCache, InMemCache, InMemoryMetrics, SWRCache, TTLCache
+from proxy import Answer, Delay, Hang, Proxy, Reset, Rewrite
+from servers import make_bucket
+from undercroft import BGCache, InMemCache, InMemoryMetrics, S3Cache, SWRCache, TTLCache
 
 
 def fork(child):
@@ -128,6 +133,63 @@ def test_fifty_threads_and_one_missing_key_are_one_load(s3s):
     assert calls == [1]
 
 
+@pytest.mark.parametrize("compress", [True, False, "zstd"])
+@pytest.mark.parametrize("expired", [True, False])
+def test_one_of_many_claims_a_key(moto, expired, compress):
+    make_bucket(moto, "claims")
+    stores = [open_store(moto, "claims", on_error="raise", compress=compress) for _ in range(8)]
+    for attempt in range(3):
+        key, won, begin = f"{expired}{compress}{attempt}", [], threading.Barrier(8)
+        if expired:
+            assert stores[0].set_if_not_exists(key, "locked", 0.001)
+            time.sleep(0.01)
+
+        def claim(store, key=key, won=won, begin=begin):
+            begin.wait()
+            # The same value from everybody, and as before: nothing but the claim itself tells them apart.
+            won.append(store.set_if_not_exists(key, "locked", 60))
+
+        threads = [threading.Thread(target=claim, args=(store,)) for store in stores]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert won.count(True) == 1
+        assert stores[0].get(key) == "locked"
+
+
+def test_a_claim_whose_answer_was_lost_is_won(moto):
+    with Proxy(moto.url) as proxy:
+        store = open_store(moto, url=proxy.url, on_error="raise", backoff=0.001)
+        proxy.fault(Reset(), times=1, method="PUT")
+
+        assert store.set_if_not_exists("k", 1, 60)
+        assert not store.set_if_not_exists("k", 1, 60)
+
+
+def test_a_range_that_is_not_served_is_read_whole(moto):
+    with Proxy(moto.url) as proxy:
+        store = open_store(moto, url=proxy.url, on_error="raise", serializer="raw", compress=False)
+        value = os.urandom(20 * 1024 * 1024)
+        store.set("large", value)
+        proxy.fault(Rewrite({"Content-Range": None}), times=None, method="GET")
+
+        assert store.get("large") == value
+
+
+def test_anonymous_stores_list_too(moto):
+    with Proxy(moto.url) as proxy:
+        store = S3Cache(fresh_bucket(moto), endpoint_url=proxy.url, anonymous=True, on_error="raise", retries=0)
+        proxy.fault(Answer(200, {}, LISTED), times=1, method="GET")
+
+        assert store.clear("a") == 0
+        assert "authorization" not in proxy.log[0].headers
+
+
+LISTED = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
+
+
 def test_stale_values_are_refreshed_again_and_again(s3s):
     store, calls = open_store(s3s), []
 
@@ -220,3 +282,38 @@ def test_memory_alone_costs_nothing():
     load(1)
 
     assert "requests" not in metrics.get_stats()["tiers"]["load"]["l1"]
+
+
+OVER_TLS = """
+import sys
+from undercroft import S3Cache
+store = S3Cache("over-tls", endpoint_url=sys.argv[1], region="us-east-1", access_key_id="a", secret_access_key="b",
+                on_error="raise", retries=0, serializer="raw", compress=False)
+store.set("k", b"value")
+assert store.get("k") == b"value"
+store.set("long", bytes(9 * 1024 * 1024))
+assert store.get("long") == bytes(9 * 1024 * 1024)
+"""
+
+
+def test_over_tls_the_body_is_covered_by_a_checksum(moto, tmp_path):
+    authority, certificate = tls.certificates(tmp_path)
+    make_bucket(moto, "over-tls")
+    command = [sys.executable, "-c", OVER_TLS]
+    with Proxy(moto.url) as proxy, tls.Tls(proxy.url, certificate) as listener:
+        known = {**os.environ, "AWS_CA_BUNDLE": str(authority)}
+        subprocess.run([*command, listener.url], env=known, check=True)
+
+        put = next(seen for seen in proxy.log if seen.method == "PUT")
+        assert put.headers["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD"
+        # The CRC-32C of `value`.
+        assert base64.b64decode(put.headers["x-amz-checksum-crc32c"]) == (0xE1E00363).to_bytes(4, "big")
+
+        parts = [seen for seen in proxy.log if "partNumber" in seen.query]
+        assert len(parts) == 2
+        assert all(seen.headers["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD" for seen in parts)
+        assert all("x-amz-checksum-crc32c" in seen.headers for seen in parts)
+
+        stranger = subprocess.run([*command, listener.url], capture_output=True, text=True, check=False)
+        assert "Unavailable" in stranger.stderr
+        assert "certificate" in stranger.stderr

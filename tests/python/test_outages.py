@@ -238,6 +238,60 @@ def test_a_body_that_stops_arriving_is_a_timeout(moto, proxy):
         store.get("k")
 
 
+def test_credentials_and_regions_are_mended_for_every_operation(moto, proxy, strict):
+    strict.set_many({"a1": 1, "a2": 2})
+    body = failure("AuthorizationHeaderMalformed", "the region is wrong", Region="eu-central-1")
+    proxy.fault(Answer(400, {}, body), times=1, method="POST")
+
+    strict.delete_many(["a1", "a2"])
+
+    assert strict.get_many(["a1", "a2"]) == {}
+    assert "/eu-central-1/s3/" in proxy.log[-1].headers["authorization"]
+
+
+def test_an_error_after_a_200_is_tried_again(moto, proxy):
+    store = open_store(moto, url=proxy.url, on_error="raise", serializer="raw", compress=False, backoff=0.001)
+    value = os.urandom(9 * 1024 * 1024)
+    proxy.fault(
+        Answer(200, {}, failure("InternalError", "try again")), times=1, method="POST", path_contains="uploadId"
+    )
+
+    store.set("long", value)
+
+    assert store.get("long") == value
+
+
+def test_a_wait_that_is_too_long_is_not_waited_for(moto, proxy):
+    store = open_store(moto, url=proxy.url, on_error="raise", serializer="raw", compress=False, timeout=1)
+    proxy.fault(Answer(503, {"Retry-After": "3600"}), times=None, method="PUT", path_contains="partNumber")
+
+    with pytest.raises(errors.Unavailable):
+        store.set("long", os.urandom(9 * 1024 * 1024))
+
+
+def test_a_false_length_ends_nothing_but_the_read(moto, proxy):
+    store = open_store(moto, url=proxy.url, on_error="raise", retries=0)
+    store.set("k", "v" * 1000)
+    proxy.fault(Rewrite({"Content-Length": str(10**15)}), times=1, method="GET")
+
+    with pytest.raises((errors.TooLarge, errors.Unavailable, errors.Timeout)):
+        store.get("k")
+    assert store.get("k") == "v" * 1000
+
+
+def test_a_large_body_that_stands_still_is_a_timeout(moto, proxy):
+    store = open_store(moto, url=proxy.url, on_error="raise", retries=0, timeout=0.3, serializer="raw", compress=False)
+    store.set("k", os.urandom(12 * 1024 * 1024))
+    proxy.fault(Hang(), times=None, method="GET")
+    begun = time.monotonic()
+
+    with pytest.raises(TimeoutError):
+        store.get("k")
+
+    # The pace of so large a body would allow for a minute and a half.
+    assert time.monotonic() - begun < 60
+
+
 SECRET = "a-very-secret-key-that-nobody-shows"
 
 

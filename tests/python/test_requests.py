@@ -7,7 +7,7 @@ import time
 
 import pytest
 from buckets import fresh_bucket, open_store
-from proxy import Answer, Proxy, Rewrite
+from proxy import Answer, Corrupt, Proxy, Rewrite
 from undercroft import CacheEntry, TTLCache, errors
 
 TEN_MIB = 10 * 1024 * 1024
@@ -79,6 +79,7 @@ def test_a_service_that_does_not_say_when_is_asked_twice_for_what_is_large(moto)
         store = open_store(moto, url=proxy.url, serializer="raw", compress=False)
         small, large = os.urandom(10_000), os.urandom(1_000_000)
         store.set_many({"small": small, "large": large}, ttl=60)
+        proxy.fault(Rewrite({"Last-Modified": "Fri, 20 Nov 2026 12:00:00 GMT"}), times=2, method="GET")
         store.get_many(["small", "large"])
         assert store.get("large") == large
         proxy.clear()
@@ -89,6 +90,45 @@ def test_a_service_that_does_not_say_when_is_asked_twice_for_what_is_large(moto)
 
         assert store.get("small") == small
         assert [(seen.method, seen.status) for seen in proxy.log] == [("GET", 200)]
+
+
+def test_what_has_just_been_written_is_not_taken_for_unchanged(moto):
+    # A renewal within the second of the write changes neither tag nor time.
+    bucket = fresh_bucket(moto)
+    ours, theirs = open_store(moto, bucket), open_store(moto, bucket)
+    now = time.time()
+    theirs.set_entry("k", CacheEntry("v" * 2000, now + 60, now, now + 600))
+    assert ours.get("k") == "v" * 2000
+
+    theirs.expire("k")
+
+    assert ours.get("k") is None
+    assert ours.get_entry("k").value == "v" * 2000
+
+
+def test_a_copy_that_is_over_does_not_hide_a_renewal(moto):
+    with Proxy(moto.url) as proxy:
+        bucket = fresh_bucket(moto)
+        ours, theirs = open_store(moto, bucket, url=proxy.url), open_store(moto, bucket)
+        proxy.fault(Rewrite({"Last-Modified": "Fri, 20 Nov 2026 12:00:00 GMT"}), times=None, method="GET")
+        theirs.set("k", "v" * 2000, ttl=0.3)
+        assert ours.get("k") == "v" * 2000
+        time.sleep(0.35)
+
+        theirs.set("k", "v" * 2000, ttl=600)
+
+        assert ours.get("k") == "v" * 2000
+
+
+def test_a_body_that_was_damaged_on_its_way_is_not_kept(moto):
+    with Proxy(moto.url) as proxy:
+        store = open_store(moto, url=proxy.url, serializer="raw", compress=False)
+        value = os.urandom(100_000)
+        store.set("k", value)
+        proxy.fault(Corrupt(), times=1, method="GET")
+        store.get("k")
+
+        assert store.get("k") == value
 
 
 def test_what_another_process_has_put_is_noticed(moto):

@@ -2,6 +2,7 @@
 
 use std::{
     error::Error as _,
+    path::Path,
     pin::Pin,
     ptr,
     sync::atomic::{AtomicPtr, Ordering},
@@ -68,9 +69,10 @@ fn build() -> Result<Client> {
         .pool_max_idle_per_host(256);
     let invalid = |what: &str, error: &dyn std::fmt::Display| Error::new(Code::ConfigInvalid, format!("{what}: {error}"));
     // The certificates of a company's proxy, where AWS's other tools look for them too.
-    if let Some(path) = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()) {
-        let pem = std::fs::read(&path).map_err(|error| invalid("`AWS_CA_BUNDLE` cannot be read", &error))?;
-        let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| invalid("`AWS_CA_BUNDLE` holds no certificates", &error))?;
+    for name in ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"] {
+        let Some(path) = std::env::var_os(name).filter(|path| !path.is_empty() && Path::new(path).is_file()) else { continue };
+        let pem = std::fs::read(&path).map_err(|error| invalid(&format!("`{name}` cannot be read"), &error))?;
+        let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| invalid(&format!("`{name}` holds no certificates"), &error))?;
         builder = builder.tls_certs_merge(certificates);
     }
     builder.build().map_err(|error| invalid("no HTTP client can be made", &error))

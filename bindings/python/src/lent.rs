@@ -39,8 +39,9 @@ impl Lent {
     /// Runs `work` in Python where blocking harms nobody, outside the fork gate: it may well send requests of its own.
     async fn call<T: Send + 'static>(&self, work: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<T> + Send + 'static) -> Result<T> {
         let client = self.client.clone();
+        // Not on this thread, even where that may block: what takes too long is not waited for.
         self.env
-            .blocking(move || {
+            .elsewhere(move || {
                 let _visit = Visit::begin();
                 gate::outside(|| {
                     let done = Python::try_attach(|py| {

@@ -101,8 +101,11 @@ impl Tier {
         let opened = match bucket {
             Some(bucket) => undercroft::open_bucket(&config, HostBucket::new(bucket, &config.scheme)?, &env),
             None => {
-                let lent = lender.map(|lender| Arc::new(LentIdentities(Arc::new(Lent::new(lender)))) as Arc<dyn undercroft::Identities>);
-                let options = Options { identities: lent.or_else(|| Some(undercroft_native::identities())), ..crate::process::options() };
+                let options = match lender {
+                    // The client has looked at the environment when it was made.
+                    Some(lender) => Options { identities: Some(Arc::new(LentIdentities(Arc::new(Lent::new(lender))))), ..Options::default() },
+                    None => crate::process::options(),
+                };
                 raise(py, py.detach(|| undercroft::open_tier(&config, &env, &options)))?
             }
         };

@@ -75,6 +75,14 @@ impl Env {
         if self.spawn.may_block() {
             return Ok(work());
         }
+        self.elsewhere(work).await
+    }
+
+    /// Runs blocking `work` away from the calling thread, which can then stop waiting for it.
+    ///
+    /// # Errors
+    /// As [`Env::blocking`].
+    pub async fn elsewhere<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         let (answer, waiting) = oneshot::channel();
         self.spawn.block(Box::new(move || {
             let _nobody_waits_any_more = answer.send(work());

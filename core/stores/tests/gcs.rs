@@ -41,6 +41,14 @@ fn found(metageneration: &'static str) -> Vec<(&'static str, &'static str)> {
     [("x-goog-generation", "7"), ("x-goog-metageneration", metageneration), ("etag", "\"tag\"")].into_iter().chain(NOTES).collect()
 }
 
+/// Returns a checksum as Google writes it.
+fn base64(sum: u32) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let bits = u64::from(sum) << 4;
+    let text: String = (0..6).map(|at| DIGITS[(bits >> (30 - 6 * at) & 63) as usize] as char).collect();
+    text + "=="
+}
+
 #[test]
 fn a_read_is_one_get_with_a_token() {
     let (script, store) = open(GcsOptions { user_project: Some("payer".into()), ..GcsOptions::default() });
@@ -69,12 +77,11 @@ fn put_if_absent_is_decided_by_generations() {
     // One that is over, which exactly this write may replace.
     script.answer(412, &[], "");
     let expired = resource(1).replace("\"never\"", "\"4\"");
-    script.answer(200, &[], expired.clone());
     script.answer(200, &[], expired);
     script.answer(200, &[], "{}");
     script.asked();
     assert_eq!(block_on(store.put(&key("k"), object("v"), PutMode::IfAbsent(5))).unwrap(), Put::Stored);
-    assert!(script.asked().last().unwrap().1.ends_with("&ifGenerationMatch=7"));
+    assert!(script.asked().last().unwrap().1.ends_with("&ifGenerationMatch=7&ifMetagenerationMatch=1"));
 }
 
 #[test]
@@ -100,7 +107,9 @@ fn a_copy_is_confirmed_by_its_entity_tag() {
     let (script, store) = open(GcsOptions::default());
     let body = "v".repeat(600);
     let get = || block_on(store.get(&key("k"), Want::Any)).unwrap().unwrap();
-    script.answer(200, &found("1"), body.clone());
+    let sum = format!("crc32c={}", base64(crc32c::crc32c(body.as_bytes())));
+    let headers: Vec<_> = found("1").into_iter().chain([("x-goog-hash", sum.as_str())]).collect();
+    script.answer(200, &headers, body.clone());
     get();
 
     script.answer(304, &[("x-goog-generation", "7"), ("x-goog-metageneration", "1")], "");

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from typing import Any
 
 from . import About, Attributes, read
 
 _PAGE = 1000
-_INTERCEPTED = ("before-send.s3.GetObject", "before-call.s3.GetObject", "before-parameter-build.s3.GetObject")
+_EVENTS = ("before-send", "before-call", "before-parameter-build", "before-sign", "request-created", "choose-signer")
+_OPERATIONS = ("GetObject", "PutObject")
+#: Hosts of AWS that follow from the region: every other address is taken as it is.
+_USUAL = re.compile(r"s3(-fips)?(\.dualstack)?([.-][a-z0-9-]+)?\.amazonaws\.com(\.cn)?")
 
 
 def lends(client: Any) -> bool:
@@ -16,11 +21,25 @@ def lends(client: Any) -> bool:
     kind = type(client)
     if kind.__module__ != "botocore.client" or kind.__name__ != "S3":
         return False
+    if (client.meta.config.s3 or {}).get("use_accelerate_endpoint"):
+        return False
     emitter = getattr(client.meta.events, "_emitter", client.meta.events)
     handlers = getattr(emitter, "_handlers", None)
     if handlers is None:
         return False
-    return not any(_is_foreign(handler) for event in _INTERCEPTED for handler in handlers.prefix_search(event))
+    if not _reaches_the_network_plainly(client):
+        return False
+    events = (f"{event}.s3.{operation}" for event in _EVENTS for operation in _OPERATIONS)
+    return not any(_is_foreign(handler) for event in events for handler in handlers.prefix_search(event))
+
+
+def _reaches_the_network_plainly(client: Any) -> bool:
+    """Say whether a client has neither a proxy nor rules of its own for certificates."""
+    config = client.meta.config
+    verify = getattr(getattr(client._endpoint, "http_session", None), "_verify", True)
+    # Our own client trusts what these name, too.
+    usual = verify is True or verify in {os.environ.get("AWS_CA_BUNDLE"), os.environ.get("REQUESTS_CA_BUNDLE")} - {None}
+    return usual and not config.proxies and not config.client_cert
 
 
 def intercepted() -> Any | None:
@@ -53,12 +72,11 @@ def settings(client: Any) -> dict[str, Any]:
     found: dict[str, Any] = {"region": client.meta.region_name or "us-east-1"}
     if found["region"] == "aws-global":
         found["region"] = "us-east-1"
-    if not host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
+    if not _USUAL.fullmatch(host):
         found["endpoint_url"] = url
-    elif ".dualstack." in host:
-        found["use_dual_stack"] = True
-    if "fips" in host:
-        found["use_fips"] = True
+    else:
+        found["use_dual_stack"] = ".dualstack." in host
+        found["use_fips"] = "fips" in host
     style = s3.get("addressing_style")
     if style in {"path", "virtual"}:
         found["path_style"] = style == "path"
@@ -171,13 +189,18 @@ class BotoBucket:
 
     def delete_many(self, names: list[str]) -> None:
         """Delete objects, a thousand with each request."""
+        failed: list[Exception] = []
         for at in range(0, len(names), _PAGE):
             objects = [{"Key": name} for name in names[at : at + _PAGE]]
-            answer = self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True})
-            errors = answer.get("Errors") or []
-            if errors:
-                message = f"`{errors[0].get('Key')}` was not deleted: {errors[0].get('Code')}"
-                raise OSError(message)
+            try:
+                answer = self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True})
+            except Exception as error:  # the others are still to be tried
+                failed.append(error)
+                continue
+            left = answer.get("Errors") or []
+            failed += [OSError(f"`{found.get('Key')}` was not deleted: {found.get('Code')}") for found in left]
+        if failed:
+            raise failed[0]
 
     def list(self, prefix: str, after: str | None) -> tuple[list[str], str | None]:
         """Return a page of names."""

@@ -57,9 +57,9 @@ class GoogleBucket:
     """A bucket behind a client with the methods of google-cloud-storage's."""
 
     def __init__(self, client: Any, bucket: str, extra: dict[str, Any]) -> None:
-        del extra
         self._client = client
         self._bucket = client.bucket(bucket)
+        self._extra = extra
         self.label = bucket
 
     def head(self, name: str) -> Attributes | None:
@@ -91,9 +91,12 @@ class GoogleBucket:
     def put(self, name: str, about: About, body: bytes, absent: bool, matches: str | None) -> bool:
         """Write an object; say whether the condition held."""
         content_type, encoding, notes = about
-        blob = self._bucket.blob(name)
+        key = self._extra.get("kms_key")
+        blob = self._bucket.blob(name) if key is None else self._bucket.blob(name, kms_key_name=key)
         blob.metadata = notes
         blob.content_encoding = encoding
+        if "storage_class" in self._extra:
+            blob.storage_class = self._extra["storage_class"]
         condition: dict[str, int] = {}
         if absent:
             condition = {"if_generation_match": 0}
@@ -130,8 +133,14 @@ class GoogleBucket:
 
     def delete_many(self, names: list[str]) -> None:
         """Delete objects one by one."""
+        failed: list[Exception] = []
         for name in names:
-            self.delete(name)
+            try:
+                self.delete(name)
+            except Exception as error:  # noqa: PERF203  (the others are still to be tried)
+                failed.append(error)
+        if failed:
+            raise failed[0]
 
     def list(self, prefix: str, after: str | None) -> tuple[list[str], str | None]:
         """Return a page of names."""

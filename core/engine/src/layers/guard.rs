@@ -85,15 +85,20 @@ impl Guarded {
 
     async fn call_within<T, F: Future<Output = Result<T>>>(&self, limit: Option<Millis>, attempt: impl Fn() -> F) -> Result<T> {
         let begun = self.env.clock.monotonic();
-        let mut tries = 0;
+        let (mut tries, mut last) = (0, None);
         loop {
-            let (started, trying) = self.admit()?;
+            let (started, trying) = match (self.admit(), last) {
+                (Ok(admitted), _) => admitted,
+                // Refused after a failure of its own: that says more.
+                (Err(_), Some(error)) => return Err(error),
+                (Err(refused), None) => return Err(refused),
+            };
             let answer = match self.env.within(limit, attempt()).await {
                 Some(answer) => answer,
                 None => Err(Error::new(Code::Timeout, format!("no answer within {} ms", limit.unwrap_or(0)))),
             };
-            drop(trying);
             self.record(answer.as_ref().err(), started);
+            drop(trying);
             match answer {
                 Err(error) if error.retryable() && tries < self.guard.retries => {
                     let longest = self.guard.backoff.saturating_mul(1 << tries.min(16));
@@ -105,6 +110,7 @@ impl Guarded {
                     self.counts.retries.fetch_add(1, Ordering::Relaxed);
                     self.env.clock.sleep(wait).await;
                     tries += 1;
+                    last = Some(error);
                 }
                 answer => return answer,
             }

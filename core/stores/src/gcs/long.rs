@@ -7,7 +7,7 @@ use http::{Method, StatusCode, header};
 use undercroft_engine::{Code, Error, Result, usage::Operation};
 
 use super::{Ask, Gcs, Said};
-use crate::object::{Answer, Attributes, Condition, again};
+use crate::object::{Answer, Attributes, Condition, again, pause};
 
 /// The length of a piece: a multiple of 256 KiB, as the protocol wants it.
 const PIECE: usize = 16 * 1024 * 1024;
@@ -34,21 +34,30 @@ impl Gcs {
     }
 
     async fn send_pieces(&self, session: &str, body: &Bytes) -> Result<Said> {
-        let mut start = 0;
+        let (mut start, mut tries) = (0, 0);
         let question = format!("bytes */{}", body.len());
         loop {
             let end = (start + PIECE).min(body.len());
             let range = format!("bytes {start}-{}/{}", end - 1, body.len());
-            let sent = self.piece(session, &range, body.slice(start..end)).await;
-            let said = match sent {
-                Err(error) if error.retryable() => again(self.wire.env(), || self.piece(session, &question, Bytes::new())).await?,
+            let said = match self.piece(session, &range, body.slice(start..end)).await {
+                Err(error) if error.retryable() => {
+                    pause(self.wire.env(), error, &mut tries).await?;
+                    again(self.wire.env(), || self.piece(session, &question, Bytes::new())).await?
+                }
                 said => said?,
             };
             match said {
                 Said::Done(answer) if answer.status == StatusCode::PERMANENT_REDIRECT => {
-                    start = persisted(&answer);
+                    let has = persisted(&answer);
                     answer.discard().await;
+                    if has > start {
+                        tries = 0;
+                    } else {
+                        pause(self.wire.env(), Error::new(Code::Unavailable, "the upload makes no progress"), &mut tries).await?;
+                    }
+                    start = has;
                 }
+                Said::Missing => return Err(Error::new(Code::Unavailable, "the service has forgotten the upload")),
                 said => return Ok(said),
             }
         }

@@ -19,7 +19,7 @@ use undercroft_engine::{Capability, Code, Env, Error, Page, Put, Result, StoreIn
 
 pub use tokens::{Fixed, Token, Tokens};
 
-use crate::object::{Answer, Attributes, Bucket, Coming, Condition, Content, Fetched, Known, Wire, WireOptions, encode_part};
+use crate::object::{Answer, Attributes, Bucket, Coming, Condition, Content, Fetched, Known, Sums, Wire, WireOptions, encode_part};
 use resource::Resource;
 use tokens::Purse;
 
@@ -115,7 +115,9 @@ impl Gcs {
         match condition {
             Condition::Always => {}
             Condition::Absent => uri.push_str("&ifGenerationMatch=0"),
-            Condition::Matches(version) => uri.push_str(&format!("&ifGenerationMatch={}", generation(version))),
+            Condition::Matches(version) => {
+                uri.push_str(&format!("&ifGenerationMatch={}&ifMetagenerationMatch={}", generation(version), metageneration(version)));
+            }
         }
         if let Some(key) = &self.options.kms_key {
             uri.push_str(&format!("&kmsKeyName={}", encode_part(key)));
@@ -144,7 +146,7 @@ impl Gcs {
                 has_renewed = true;
                 continue;
             }
-            if status == StatusCode::NOT_FOUND && !fault::names_bucket(&body) {
+            if matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE) && !fault::names_bucket(&body) {
                 return Ok(Said::Missing);
             }
             return Err(fault::error(status, &headers, &body, &self.options.bucket));
@@ -253,8 +255,11 @@ impl Bucket for Gcs {
             (Said::Unmet(answer), Some(known)) => {
                 let now = attributes(&answer).version;
                 if now.is_some_and(|now| generation(&now) == generation(known) && metageneration(&now) == metageneration(known)) {
+                    answer.discard().await;
                     return Ok(Fetched::Current);
                 }
+                // Its place among the requests under way is needed for the next.
+                answer.discard().await;
                 match self.head(name).await? {
                     Some(mut attributes) if attributes.version.as_ref().is_some_and(|now| generation(now) == generation(known)) => {
                         // The resource has another entity tag than the body.
@@ -269,8 +274,8 @@ impl Bucket for Gcs {
         };
         match said {
             Said::Done(answer) => {
-                let (attributes, sum) = (attributes(&answer), checksum(&answer));
-                Ok(Fetched::Found(attributes, Content::Coming(Coming(Box::new(answer), sum))))
+                let (attributes, sums) = (attributes(&answer), Sums { crc32c: checksum(&answer), md5: None });
+                Ok(Fetched::Found(attributes, Content::Coming(Coming(Box::new(answer), sums))))
             }
             Said::Missing | Said::Unmet(_) => Ok(Fetched::Missing),
         }
@@ -281,7 +286,8 @@ impl Bucket for Gcs {
             .with(header::ACCEPT_ENCODING, "gzip")?
             .with(header::RANGE, &format!("bytes={}-{}", range.start, range.end - 1))?;
         match self.ask(ask).await? {
-            Said::Done(answer) => Ok(Content::Coming(Coming(Box::new(answer), None))),
+            Said::Done(answer) if answer.is_part(&range) => Ok(Content::Coming(Coming(Box::new(answer), Sums::default()))),
+            Said::Done(_) => Err(Error::new(Code::Unsupported, "the service does not send parts of objects")),
             Said::Missing | Said::Unmet(_) => Err(Error::new(Code::Unavailable, "the object was replaced while it was read")),
         }
     }
@@ -328,7 +334,7 @@ impl Bucket for Gcs {
     }
 
     async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Page> {
-        // The offset is inclusive: one more is asked for, and the first is left out.
+        // The offset is inclusive: what it names is left out of the page.
         let offset = after.map(|after| format!("&startOffset={}", encode_part(after))).unwrap_or_default();
         let uri = format!(
             "{}/storage/v1/b/{}/o?prefix={}{offset}&maxResults={PAGE}&fields=items(name),nextPageToken",
@@ -336,9 +342,18 @@ impl Bucket for Gcs {
             encode_part(&self.options.bucket),
             encode_part(prefix)
         );
-        match self.ask(Ask::new(Operation::List, Method::GET, uri)).await? {
-            Said::Done(answer) => resource::read_page(&answer.bytes().await?, after),
-            Said::Missing | Said::Unmet(_) => Err(Error::new(Code::ConfigInvalid, format!("there is no bucket `{}`", self.options.bucket))),
+        let mut token = String::new();
+        loop {
+            let asked = if token.is_empty() { uri.clone() } else { format!("{uri}&pageToken={}", encode_part(&token)) };
+            let Said::Done(answer) = self.ask(Ask::new(Operation::List, Method::GET, asked)).await? else {
+                return Err(Error::new(Code::ConfigInvalid, format!("there is no bucket `{}`", self.options.bucket)));
+            };
+            let (keys, next) = resource::read_page(&answer.bytes().await?, after)?;
+            match next {
+                // A page may be empty and not the last.
+                Some(next) if keys.is_empty() => token = next,
+                next => return Ok(Page { next: next.and(keys.last().cloned()), keys }),
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
-use undercroft_engine::{Code, Error, Page, Result};
+use undercroft_engine::{Code, Error, Result};
 
 use super::version;
 use crate::object::{Attributes, base64};
@@ -59,13 +59,12 @@ pub(super) fn patch(attributes: &Attributes) -> Vec<u8> {
     serde_json::to_vec(&json!({ "metadata": notes(attributes) })).expect("texts can be written")
 }
 
-/// Reads a page of a list, without the key after which it begins.
-pub(super) fn read_page(body: &[u8], after: Option<&str>) -> Result<Page> {
+/// Reads a page of a list, without the key after which it begins: its keys, and the token of the next page.
+pub(super) fn read_page(body: &[u8], after: Option<&str>) -> Result<(Vec<String>, Option<String>)> {
     let page: Value = serde_json::from_slice(body).map_err(|error| no_resource(&error))?;
     let names = page["items"].as_array().into_iter().flatten().filter_map(|item| item["name"].as_str());
-    let keys: Vec<String> = names.filter(|name| after.is_none_or(|after| *name > after)).map(str::to_owned).collect();
-    let next = if page["nextPageToken"].is_string() { keys.last().cloned() } else { None };
-    Ok(Page { keys, next })
+    let keys = names.filter(|name| after.is_none_or(|after| *name > after)).map(str::to_owned).collect();
+    Ok((keys, page["nextPageToken"].as_str().map(str::to_owned)))
 }
 
 fn no_resource(error: &serde_json::Error) -> Error {

@@ -38,8 +38,17 @@ pub enum Content {
     Coming(Coming),
 }
 
-/// A body on its way, and the CRC-32C that it should have. Dropping it gives up the rest.
-pub struct Coming(pub(crate) Box<Answer>, pub(crate) Option<u32>);
+/// A body on its way, and the checksums that it should have. Dropping it gives up the rest.
+pub struct Coming(pub(crate) Box<Answer>, pub(crate) Sums);
+
+/// Checksums of a body, as far as the service gives them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sums {
+    /// Its CRC-32C.
+    pub crc32c: Option<u32>,
+    /// What may be its MD5: not every entity tag is one.
+    pub md5: Option<[u8; 16]>,
+}
 
 impl fmt::Debug for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -96,6 +105,9 @@ pub trait Bucket: fmt::Debug + Send + Sync + 'static {
     async fn get(&self, key: &str, known: Option<Known<'_>>) -> Result<Fetched>;
 
     /// Returns a part of the object that has this version.
+    ///
+    /// # Errors
+    /// `unsupported` where the service sends something else than that part.
     async fn part(&self, key: &str, version: &Version, range: Range<u64>) -> Result<Content>;
 
     /// Writes an object.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use quick_cache::{Weighter, sync::Cache as Map};
-use undercroft_engine::{Body, Meta, Object, Version};
+use undercroft_engine::{Body, Life, Meta, Object, Version};
 
 use super::bucket::Known;
 
@@ -23,6 +23,10 @@ pub(crate) struct Copy {
 impl Copy {
     pub(crate) fn known(&self) -> Known<'_> {
         Known { version: &self.version, size: self.body.len() as u64 }
+    }
+
+    pub(crate) fn life(&self) -> &Life {
+        &self.meta.life
     }
 
     pub(crate) fn object(&self) -> Object {

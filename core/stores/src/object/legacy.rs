@@ -16,7 +16,7 @@ pub const PICKLED_ENTRY: Codec = Codec { id: Codec::PICKLE.id, instance: u32::MA
 
 const MARK: &str = "__ac_type";
 
-/// Says whether a body may be such an entry, by how it begins.
+/// Says whether a body begins as gzip does (RFC 1952, section 2.3.1).
 pub(crate) fn is_gzip(body: &[u8]) -> bool {
     body.starts_with(b"\x1f\x8b")
 }

@@ -16,15 +16,16 @@ mod refusal;
 mod room;
 #[cfg(any(feature = "s3", feature = "gcs"))]
 mod turn;
+mod unique;
 mod wire;
 
-pub use bucket::{Attributes, Bucket, Coming, Condition, Content, Fetched, Known};
+pub use bucket::{Attributes, Bucket, Coming, Condition, Content, Fetched, Known, Sums};
 pub use legacy::PICKLED_ENTRY;
 pub use room::spread;
 pub use wire::{Wire, WireOptions};
 
 #[cfg(any(feature = "s3", feature = "gcs"))]
-pub(crate) use again::again;
+pub(crate) use again::{again, pause};
 #[cfg(any(feature = "s3", feature = "gcs"))]
 pub(crate) use name::{encode_part, encode_path};
 #[cfg(any(feature = "s3", feature = "gcs"))]
@@ -38,6 +39,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use flate2::read::GzDecoder;
 use futures_util::{StreamExt, TryStreamExt, future::try_join, stream};
+use md5::{Digest, Md5};
 use undercroft_engine::{
     Body, Code, Encoding, Env, Error, Key, Life, Meta, Object, Page, Put, PutMode, Result, Store, StoreInfo, Usage, Version, Want, time::Millis,
 };
@@ -50,6 +52,8 @@ const LARGE: u64 = 16 * 1024 * 1024;
 const PART: u64 = 8 * 1024 * 1024;
 /// How many parts of one object are under way at a time.
 const PARTS: usize = 8;
+/// Up to this length a body is compared with an entity tag that may be its MD5.
+const HASHED: usize = 4 * 1024 * 1024;
 /// An object without a description is read to see whether it is an entry of the known implementation, up to this length.
 const LONGEST_LEGACY: u64 = 64 * 1024 * 1024;
 
@@ -68,7 +72,8 @@ impl<B: Bucket> Objects<B> {
     }
 
     async fn fetch(&self, name: &str, want: &Want) -> Result<Option<Object>> {
-        let copy = self.copies.get(name);
+        // A copy that is over by its own deadlines tells nothing of those that the object has by now.
+        let copy = self.copies.get(name).filter(|copy| is_wanted(copy.life(), want));
         match self.bucket.get(name, copy.as_ref().map(|copy| copy.known())).await? {
             Fetched::Missing => {
                 self.copies.remove(name);
@@ -79,6 +84,7 @@ impl<B: Bucket> Objects<B> {
                 let object = copy.expect("only what is known is the same").object();
                 let Body::Bytes(body) = object.body else { unreachable!("copies are bytes") };
                 let Some(meta) = notes::read(&attributes)? else { return Err(undescribed()) };
+                let meta = Meta { encoding: object.meta.encoding, ..meta };
                 self.copies.keep(name, &meta, &body);
                 Ok(Some(wanted(Object { meta, body: Body::Bytes(body) }, want)))
             }
@@ -99,9 +105,9 @@ impl<B: Bucket> Objects<B> {
             discard(content).await;
             return Ok(Some(Object { meta, body: Body::Absent }));
         }
-        let body = match content {
-            Content::Coming(Coming(answer, sum)) if attributes.size > LARGE && attributes.version.is_some() => {
-                checked(self.read_parts(name, &attributes, *answer).await?, sum)?
+        let (body, is_sound) = match content {
+            Content::Coming(Coming(answer, sums)) if attributes.size > LARGE && attributes.version.is_some() => {
+                checked(self.read_parts(name, &attributes, *answer).await?, sums)?
             }
             content => whole(content).await?,
         };
@@ -110,7 +116,10 @@ impl<B: Bucket> Objects<B> {
         if meta.encoding == Encoding::Gzip && attributes.encoding.is_none() && !legacy::is_gzip(&body) {
             meta.encoding = Encoding::Identity;
         }
-        self.copies.keep(name, &meta, &body);
+        // A body that was damaged on its way must not be confirmed for ever after.
+        if is_sound {
+            self.copies.keep(name, &meta, &body);
+        }
         Ok(Some(Object { meta, body: Body::Bytes(body) }))
     }
 
@@ -118,7 +127,7 @@ impl<B: Bucket> Objects<B> {
     /// their places in one buffer.
     async fn read_parts(&self, name: &str, attributes: &Attributes, mut answer: wire::Answer) -> Result<Bytes> {
         let version = attributes.version.as_ref().expect("parts are of one version");
-        let mut start = room::room(attributes.size as usize);
+        let mut start = room::room(attributes.size as usize)?;
         let mut places = Vec::new();
         let mut rest = start.split_off(PART as usize);
         let mut at = PART;
@@ -135,7 +144,11 @@ impl<B: Bucket> Objects<B> {
             drop(answer);
             Ok(start)
         };
-        let (mut body, parts) = try_join(first, parts.try_collect::<Vec<_>>()).await?;
+        let (mut body, parts) = match try_join(first, parts.try_collect::<Vec<_>>()).await {
+            // A service that does not serve parts sends all of it once more.
+            Err(error) if error.code() == Code::Unsupported => return self.read_whole(name).await,
+            read => read?,
+        };
         for part in parts {
             body.unsplit(part);
         }
@@ -143,6 +156,13 @@ impl<B: Bucket> Objects<B> {
             return Err(Error::new(Code::Unavailable, format!("the parts have {} bytes, and should have {}", body.len(), attributes.size)));
         }
         Ok(body.freeze())
+    }
+
+    async fn read_whole(&self, name: &str) -> Result<Bytes> {
+        match self.bucket.get(name, None).await? {
+            Fetched::Found(_, content) => Ok(whole(content).await?.0),
+            _ => Err(Error::new(Code::Unavailable, "the object was deleted while it was read")),
+        }
     }
 
     /// Reads one part into its place; a fault costs no more than this part.
@@ -171,7 +191,7 @@ impl<B: Bucket> Objects<B> {
             discard(content).await;
             return Err(undescribed());
         }
-        let mut body = whole(content).await?;
+        let (mut body, _) = whole(content).await?;
         if legacy::is_gzip(&body) {
             let mut plain = Vec::new();
             std::io::Read::read_to_end(&mut GzDecoder::new(&*body), &mut plain).map_err(|error| Error::new(Code::Corrupt, format!("gzip body: {error}")))?;
@@ -180,24 +200,64 @@ impl<B: Bucket> Objects<B> {
         legacy::read(&body).map(|object| wanted(object, want)).ok_or_else(undescribed)
     }
 
-    /// Puts an object where there is none that is fresh at `now`, by conditional writes alone.
-    async fn put_if_absent(&self, key: &Key, name: &str, attributes: &Attributes, body: Bytes, now: Millis) -> Result<Put> {
-        if self.bucket.put(name, attributes, body.clone(), Condition::Absent).await? == Put::Stored {
-            return Ok(Put::Stored);
+    /// Marks what is there as stale, also when it is replaced meanwhile.
+    async fn renew_until_done(&self, key: &Key, mut known: Meta) -> Result<()> {
+        for _ in 0..3 {
+            if self.renew(key, &known, known.life.expired()).await? {
+                return Ok(());
+            }
+            match self.head(key).await? {
+                Some(now) => known = now,
+                None => return Ok(()),
+            }
         }
-        let held = match self.head(key).await {
-            Err(error) if error.code() != Code::Corrupt => return Err(error),
-            held => held.ok().flatten(),
-        };
-        if held.is_some_and(|held| now < held.life.fresh_until) {
-            return Ok(Put::Present);
+        Err(Error::new(Code::Conflict, "the object is replaced all the time"))
+    }
+
+    /// Puts an object where there is none that is fresh at `now`, by conditional writes alone: what is replaced is exactly
+    /// the object that was looked at. The body is made unlike any other ([`unique`]), because the version of an object may
+    /// be no more than a hash of its body.
+    async fn put_if_absent(&self, name: &str, meta: &Meta, body: Bytes, now: Millis) -> Result<Put> {
+        let mark = unique::mark(&*self.env.random);
+        let (meta, body) = unique::marked(meta, body, &mark);
+        let mut attributes = notes::write(&meta);
+        attributes.notes.push((unique::NOTE.to_owned(), mark.clone()));
+        for _ in 0..2 {
+            if self.put_once(name, &attributes, body.clone(), Condition::Absent, &mark).await? == Put::Stored {
+                return Ok(Put::Stored);
+            }
+            let Some(held) = self.bucket.head(name).await? else { continue };
+            let life = match notes::read(&held) {
+                Ok(Some(meta)) => Some(meta.life),
+                // An entry of the known implementation keeps its deadlines in the body. What is no entry holds nothing.
+                Ok(None) => self.fetch(name, &Want::Any).await.ok().flatten().map(|object| object.meta.life),
+                Err(_) => None,
+            };
+            if life.is_some_and(|life| now < life.fresh_until) {
+                return Ok(Put::Present);
+            }
+            let Some(version) = &held.version else { return Err(unversioned(self.bucket.info().scheme)) };
+            if self.put_once(name, &attributes, body.clone(), Condition::Matches(version), &mark).await? == Put::Stored {
+                return Ok(Put::Stored);
+            }
         }
-        // What is there is over, or is no entry: whoever replaces exactly that has won.
-        match self.bucket.head(name).await?.and_then(|attributes| attributes.version) {
-            Some(version) => self.bucket.put(name, attributes, body, Condition::Matches(&version)).await,
-            None => self.bucket.put(name, attributes, body, Condition::Absent).await,
+        Ok(Put::Present)
+    }
+
+    /// Puts under a condition. Where the answer was lost the object itself tells whether it is ours.
+    async fn put_once(&self, name: &str, attributes: &Attributes, body: Bytes, condition: Condition<'_>, mark: &str) -> Result<Put> {
+        match self.bucket.put(name, attributes, body, condition).await {
+            Err(error) if error.retryable() => match self.bucket.head(name).await {
+                Ok(Some(held)) if held.note(unique::NOTE) == Some(mark) => Ok(Put::Stored),
+                _ => Err(error),
+            },
+            put => put,
         }
     }
+}
+
+fn unversioned(scheme: &str) -> Error {
+    Error::new(Code::Unsupported, format!("this `{scheme}` gives objects no versions, so nothing can be replaced conditionally"))
 }
 
 fn undescribed() -> Error {
@@ -215,19 +275,21 @@ fn wanted(object: Object, want: &Want) -> Object {
     if is_wanted(&object.meta.life, want) { object } else { Object { body: Body::Absent, ..object } }
 }
 
-async fn whole(content: Content) -> Result<Bytes> {
-    let (answer, sum) = match content {
-        Content::Whole(bytes) => return Ok(bytes),
-        Content::Coming(Coming(answer, sum)) => (answer, sum),
-    };
-    checked(answer.bytes().await?, sum)
+/// Returns the body, and whether something proved it to be what was stored.
+async fn whole(content: Content) -> Result<(Bytes, bool)> {
+    match content {
+        Content::Whole(bytes) => Ok((bytes, true)),
+        Content::Coming(Coming(answer, sums)) => checked(answer.bytes().await?, sums),
+    }
 }
 
-fn checked(body: Bytes, sum: Option<u32>) -> Result<Bytes> {
-    match sum {
-        Some(sum) if crc32c::crc32c(&body) != sum => Err(Error::new(Code::Corrupt, "the checksum of the body does not match")),
-        _ => Ok(body),
+fn checked(body: Bytes, sums: Sums) -> Result<(Bytes, bool)> {
+    if sums.crc32c.is_some_and(|sum| crc32c::crc32c(&body) != sum) {
+        return Err(Error::new(Code::Corrupt, "the checksum of the body does not match"));
     }
+    // An entity tag may be an MD5, or anything else: it proves, and does not disprove.
+    let is_sound = sums.crc32c.is_some() || (body.len() <= HASHED && sums.md5.is_some_and(|sum| Md5::digest(&body)[..] == sum));
+    Ok((body, is_sound))
 }
 
 async fn discard(content: Content) {
@@ -262,11 +324,11 @@ impl<B: Bucket> Store for Objects<B> {
             return Err(Error::new(Code::Unsupported, format!("`{}` keeps bytes, not objects", self.bucket.info().scheme)));
         };
         let name = name::escape(key);
-        let attributes = notes::write(&Meta { size: body.len() as u64, ..object.meta });
+        let meta = Meta { size: body.len() as u64, ..object.meta };
         self.copies.remove(&name);
         match mode {
-            PutMode::Always => self.bucket.put(&name, &attributes, body, Condition::Always).await,
-            PutMode::IfAbsent(now) => self.put_if_absent(key, &name, &attributes, body, now).await,
+            PutMode::Always => self.bucket.put(&name, &notes::write(&meta), body, Condition::Always).await,
+            PutMode::IfAbsent(now) => self.put_if_absent(&name, &meta, body, now).await,
         }
     }
 
@@ -295,7 +357,13 @@ impl<B: Bucket> Store for Objects<B> {
         let name = name::escape(key);
         let Some(attributes) = self.bucket.head(&name).await? else { return Ok(()) };
         match notes::read(&attributes)? {
-            Some(known) => self.renew(key, &known, known.life.expired()).await.map(|_| ()),
+            Some(known) if known.version.is_some() => self.renew_until_done(key, known).await,
+            Some(_) => {
+                // Without versions the whole object is written again.
+                let Some(Object { mut meta, body }) = self.get(key, Want::Any).await? else { return Ok(()) };
+                meta.life = meta.life.expired();
+                self.put(key, Object { meta, body }, PutMode::Always).await.map(|_| ())
+            }
             // An entry of the known implementation keeps its deadlines in the body, and knows no stale window.
             None => self.delete(key).await,
         }

@@ -5,15 +5,21 @@
 use std::mem::MaybeUninit;
 
 use bytes::BytesMut;
+use undercroft_engine::{Code, Error, Result};
 
 /// Below this length huge pages are not worth a system call.
 const LARGE: usize = 4 * 1024 * 1024;
 
 /// Returns an empty buffer for `length` bytes.
-pub(crate) fn room(length: usize) -> BytesMut {
+///
+/// # Errors
+/// `too_large` when there is no such room: what a service says of a length is not to be trusted.
+pub(crate) fn room(length: usize) -> Result<BytesMut> {
+    let tried = Vec::<u8>::new().try_reserve_exact(length);
+    tried.map_err(|_| Error::new(Code::TooLarge, format!("there is no memory for an object of {length} bytes")))?;
     let mut buffer = BytesMut::with_capacity(length);
     spread(buffer.spare_capacity_mut());
-    buffer
+    Ok(buffer)
 }
 
 /// Asks the system to back `memory`, which is still to be filled, with huge pages. Where it cannot, nothing changes.

@@ -1,21 +1,32 @@
 //! The wire: requests of one store, counted, limited in number and in time.
 
-use std::sync::Arc;
+use std::{
+    ops::Range,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use async_lock::{Semaphore, SemaphoreGuardArc};
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use http::{HeaderMap, Method, StatusCode, header};
 use parking_lot::Mutex;
 use undercroft_engine::{
     Code, Env, Error, Result, Usage,
+    env::BoxFuture,
     http::{Chunks, Request},
     time::Millis,
     usage::{Meter, Operation, Prices},
 };
 
-/// A body may take a second longer for each so many bytes of it: a deadline alone would cut off large ones.
-const PACE: u64 = 128 * 1024;
+/// A body that is read may take a second longer for each so many bytes of it: a deadline alone would cut off large ones.
+/// It may never stand still for as long as an answer may take.
+const READ_PACE: u64 = 128 * 1024;
+/// The same for one that is sent, whose progress nobody sees.
+const SEND_PACE: u64 = 1024 * 1024;
+/// Room for a body that arrives in pieces, before it has arrived.
+const TRUSTED: usize = 64 * 1024 * 1024;
 /// The rest of a body that nobody wants is read when it is at most this long: that is cheaper than a new connection.
 const DRAINED: u64 = 64 * 1024;
 
@@ -85,7 +96,7 @@ impl Wire {
             self.meter.request(operation, length);
             Ok((permit, self.env.http.send(request).await?))
         };
-        let (permit, response) = self.within(length, sending).await?;
+        let (permit, response) = within(&self.env, self.timeout, length, SEND_PACE, sending).await?;
         let (head, chunks) = response.into_parts();
         Ok(Answer {
             status: head.status,
@@ -105,16 +116,12 @@ impl Wire {
     /// # Errors
     /// As `work`; `timeout`.
     pub(crate) async fn patiently<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        self.within(0, work).await
-    }
-
-    async fn within<T>(&self, length: u64, work: impl Future<Output = Result<T>>) -> Result<T> {
-        within(&self.env, self.timeout, length, work).await
+        within(&self.env, self.timeout, 0, SEND_PACE, work).await
     }
 }
 
-async fn within<T>(env: &Env, timeout: Option<Millis>, length: u64, work: impl Future<Output = Result<T>>) -> Result<T> {
-    let limit = timeout.map(|timeout| timeout.saturating_add(length.saturating_mul(1000) / PACE));
+async fn within<T>(env: &Env, timeout: Option<Millis>, length: u64, pace: u64, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let limit = timeout.map(|timeout| timeout.saturating_add(length.saturating_mul(1000) / pace));
     let late = || Error::new(Code::Timeout, format!("no answer within {} ms", limit.unwrap_or(0)));
     env.within(limit, work).await.unwrap_or_else(|| Err(late()))
 }
@@ -141,15 +148,20 @@ impl Answer {
         self.header(header::CONTENT_LENGTH)?.parse().ok()
     }
 
+    /// Says whether the body is this part of an object, and nothing else (RFC 9110, section 14.4).
+    pub(crate) fn is_part(&self, range: &Range<u64>) -> bool {
+        let wanted = format!("bytes {}-{}/", range.start, range.end - 1);
+        self.status == StatusCode::PARTIAL_CONTENT && self.header(header::CONTENT_RANGE).is_some_and(|own| own.starts_with(&wanted))
+    }
+
     /// Reads the whole body.
     ///
     /// # Errors
-    /// `unavailable` when it ends before its length or the connection breaks, `timeout` when it takes too long.
+    /// `unavailable` when it ends before its length or the connection breaks, `timeout` when it stands still or takes too
+    /// long.
     pub(crate) async fn bytes(mut self) -> Result<Bytes> {
         let length = if self.has_body { self.length() } else { Some(0) };
-        let chunks = self.chunks.take().expect("a body is read once");
-        let body = within(&self.env, self.timeout, length.unwrap_or(0), read(chunks, length.unwrap_or(0))).await?;
-        self.meter.received(body.len() as u64);
+        let body = self.collect(length.unwrap_or(0)).await?;
         match length {
             Some(length) if length != body.len() as u64 => {
                 Err(Error::new(Code::Unavailable, format!("the body has {} bytes, and should have {length}", body.len())))
@@ -158,26 +170,43 @@ impl Answer {
         }
     }
 
+    async fn collect(&mut self, length: u64) -> Result<Bytes> {
+        let mut chunks = self.steady(length);
+        let Some(first) = chunks.next().await.transpose()? else { return Ok(Bytes::new()) };
+        // Most bodies arrive in one piece, which needs no copy.
+        if first.len() as u64 == length {
+            return Ok(first);
+        }
+        let mut body = BytesMut::with_capacity((length as usize).min(TRUSTED).max(first.len()));
+        body.extend_from_slice(&first);
+        while let Some(chunk) = chunks.next().await {
+            body.extend_from_slice(&chunk?);
+        }
+        Ok(body.freeze())
+    }
+
     /// Reads up to `length` bytes of the body into `place`, behind what is there.
     ///
     /// # Errors
     /// As [`Answer::bytes`].
     pub(crate) async fn read_into(&mut self, place: &mut BytesMut, length: u64) -> Result<()> {
-        let mut chunks = self.chunks.take().expect("a body is read once");
-        let before = place.len();
-        let reading = async {
-            let mut left = length as usize;
-            while left > 0 {
-                let Some(chunk) = chunks.next().await.transpose()? else { break };
-                let wanted = left.min(chunk.len());
-                place.extend_from_slice(&chunk[..wanted]);
-                left -= wanted;
-            }
-            Ok(())
-        };
-        let read = within(&self.env, self.timeout, length, reading).await;
-        self.meter.received((place.len() - before) as u64);
-        read
+        let mut chunks = self.steady(length);
+        let mut left = length as usize;
+        while left > 0 {
+            let Some(chunk) = chunks.next().await.transpose()? else { break };
+            let wanted = left.min(chunk.len());
+            place.extend_from_slice(&chunk[..wanted]);
+            left -= wanted;
+        }
+        Ok(())
+    }
+
+    /// Returns the body as it arrives, which ends with an error where it stands still or takes too long.
+    fn steady(&mut self, length: u64) -> Steady {
+        let chunks = self.chunks.take().expect("a body is read once");
+        let now = self.env.clock.monotonic();
+        let end = self.timeout.map(|timeout| now.saturating_add(timeout).saturating_add(length.saturating_mul(1000) / READ_PACE));
+        Steady { chunks, env: self.env.clone(), meter: self.meter.clone(), timeout: self.timeout, end, timer: None, has_moved: false }
     }
 
     /// Lets go of a body that nobody wants: reads it to its end where that is cheaper than another connection.
@@ -189,18 +218,50 @@ impl Answer {
     }
 }
 
-async fn read(mut chunks: Chunks, length: u64) -> Result<Bytes> {
-    let Some(first) = chunks.next().await.transpose()? else { return Ok(Bytes::new()) };
-    // Most bodies arrive in one piece, which needs no copy.
-    if first.len() as u64 == length {
-        return Ok(first);
+/// A body that is watched while it arrives. One timer serves for many chunks.
+struct Steady {
+    chunks: Chunks,
+    env: Env,
+    meter: Arc<Meter>,
+    timeout: Option<Millis>,
+    end: Option<Millis>,
+    timer: Option<BoxFuture<()>>,
+    /// Whether anything has arrived since the timer was set.
+    has_moved: bool,
+}
+
+impl Stream for Steady {
+    type Item = Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Poll::Ready(next) = self.chunks.poll_next_unpin(cx) {
+            self.has_moved = true;
+            if let Some(Ok(chunk)) = &next {
+                self.meter.received(chunk.len() as u64);
+            }
+            return Poll::Ready(next);
+        }
+        let Some(timeout) = self.timeout else { return Poll::Pending };
+        loop {
+            let now = self.env.clock.monotonic();
+            if self.end.is_some_and(|end| now >= end) {
+                return Poll::Ready(Some(Err(Error::new(Code::Timeout, "the body arrived too slowly"))));
+            }
+            let left = self.end.map_or(timeout, |end| timeout.min(end - now));
+            if self.timer.is_none() {
+                self.has_moved = false;
+                self.timer = Some(self.env.clock.sleep(left));
+            }
+            let timer = self.timer.as_mut().expect("it was just set");
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.timer = None;
+            if !self.has_moved {
+                return Poll::Ready(Some(Err(Error::new(Code::Timeout, format!("nothing of the body arrived within {timeout} ms")))));
+            }
+        }
     }
-    let mut body = BytesMut::with_capacity((length as usize).max(first.len()));
-    body.extend_from_slice(&first);
-    while let Some(chunk) = chunks.next().await {
-        body.extend_from_slice(&chunk?);
-    }
-    Ok(body.freeze())
 }
 
 /// Reads `Retry-After` (RFC 9110, section 10.2.3) where it is a number of seconds.

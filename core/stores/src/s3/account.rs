@@ -100,7 +100,11 @@ impl Keyring {
         let _turn = self.turn.take().await;
         match self.held(now) {
             Some(held) => Ok(held),
-            None => self.ask(now, false).await,
+            None => match (self.ask(now, false).await, self.still_valid(now)) {
+                // Early enough to try again: what is held still holds.
+                (Err(_), Some(held)) => Ok(Some(held)),
+                (asked, _) => asked,
+            },
         }
     }
 
@@ -122,6 +126,10 @@ impl Keyring {
         let held = self.held.lock().clone()?;
         let is_valid = held.as_ref().and_then(|key| key.expires_at).is_none_or(|end| now.saturating_add(EARLY) < end);
         is_valid.then_some(held)
+    }
+
+    fn still_valid(&self, now: Millis) -> Option<Arc<Key>> {
+        self.held.lock().clone()?.filter(|key| key.expires_at.is_none_or(|end| now < end))
     }
 
     async fn ask(&self, now: Millis, forced: bool) -> Result<Option<Arc<Key>>> {

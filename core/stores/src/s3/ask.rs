@@ -1,5 +1,12 @@
 //! Asking: single requests for an object, signed, and sent again where the region or the credentials were the wrong ones.
 
+use std::sync::Arc;
+
+use aws_sdk_s3::{
+    Client,
+    error::{ProvideErrorMetadata, SdkError},
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use undercroft_engine::{Code, Error, Result, http::Request, usage::Operation};
@@ -9,6 +16,7 @@ use super::{
     account::Key,
     fault::Fault,
     place::Place,
+    sdk::Refused,
     sign::{Payload, sign_request},
     tag_of,
 };
@@ -27,13 +35,19 @@ pub(super) enum Said {
     Unmet(Answer),
 }
 
+/// What was tried to have a request taken after all.
+#[derive(Default)]
+struct Mended {
+    has_moved: bool,
+    has_renewed: bool,
+}
+
 impl S3 {
     /// Sends one request for an object: signed, and again where the region or the credentials were the wrong ones.
     pub(super) async fn ask(&self, operation: Operation, method: Method, name: &str, headers: HeaderMap, body: Bytes) -> Result<Said> {
-        let (mut has_moved, mut has_renewed) = (false, false);
+        let mut mended = Mended::default();
         loop {
-            let (place, now) = (self.wire.patiently(self.place()).await?, self.wire.env().clock.wall());
-            let key = self.wire.patiently(self.keyring.key(now)).await?;
+            let (place, key) = (self.place().await?, self.key().await?);
             let request = self.request(&place, key.as_deref(), &method, name, &headers, &body)?;
             let answer = self.wire.send(operation, request).await?;
             let status = answer.status;
@@ -48,18 +62,50 @@ impl S3 {
             if status == StatusCode::NOT_FOUND && fault.code != "NoSuchBucket" {
                 return Ok(Said::Missing);
             }
-            if let (Some(region), false) = (fault.region.as_ref().filter(|region| **region != place.region), has_moved) {
-                has_moved = true;
-                self.settle_in(region).await?;
-                continue;
+            if !self.mend(&fault, &place, key.as_ref(), &mut mended).await? {
+                return Err(fault.error(status, &answer_headers, &self.options.bucket, self.wire.env().clock.wall()));
             }
-            if let (true, false, Some(key)) = (fault.is_expired(), has_renewed, &key) {
-                has_renewed = true;
-                self.wire.patiently(self.keyring.renewed(key, now)).await?;
-                continue;
-            }
-            return Err(fault.error(status, &answer_headers, &self.options.bucket, now));
         }
+    }
+
+    /// Sends one request through the SDK, with the same second tries.
+    pub(super) async fn through<T, E, F>(&self, send: impl Fn(&Client) -> F) -> std::result::Result<T, Refused>
+    where
+        F: Future<Output = std::result::Result<T, SdkError<E, HttpResponse>>>,
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        let mut mended = Mended::default();
+        loop {
+            let (place, key) = (self.place().await?, self.key().await?);
+            let refused = match send(&place.sdk).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => Refused::of(&error, &self.options.bucket, &*self.wire.env().clock),
+            };
+            match &refused.fault {
+                Some(fault) if self.mend(fault, &place, key.as_ref(), &mut mended).await? => {}
+                _ => return Err(refused),
+            }
+        }
+    }
+
+    async fn key(&self) -> Result<Option<Arc<Key>>> {
+        self.wire.patiently(self.keyring.key(self.wire.env().clock.wall())).await
+    }
+
+    /// Moves to the region that a fault names, or renews credentials that it calls expired; each once. Returns whether
+    /// another try may help.
+    async fn mend(&self, fault: &Fault, place: &Place, key: Option<&Arc<Key>>, mended: &mut Mended) -> Result<bool> {
+        if let Some(region) = fault.region.as_ref().filter(|region| **region != place.region && !mended.has_moved) {
+            mended.has_moved = true;
+            self.wire.patiently(self.settle_in(region)).await?;
+            return Ok(true);
+        }
+        if let Some(key) = key.filter(|_| fault.is_expired() && !mended.has_renewed) {
+            mended.has_renewed = true;
+            self.wire.patiently(self.keyring.renewed(key, self.wire.env().clock.wall())).await?;
+            return Ok(true);
+        }
+        Ok(false)
     }
 
     fn request(&self, place: &Place, key: Option<&Key>, method: &Method, name: &str, headers: &HeaderMap, body: &Bytes) -> Result<Request> {

@@ -32,9 +32,10 @@ impl Fault {
         }
     }
 
-    /// Makes a fault of what the SDK says.
-    pub(super) fn of(code: &str, message: &str, region: Option<&str>) -> Self {
-        Self { code: code.to_owned(), message: message.to_owned(), region: region.map(str::to_owned), ..Self::default() }
+    /// Takes what the SDK has read where there was no document to read.
+    pub(super) fn or_of(self, code: Option<&str>, message: Option<&str>) -> Self {
+        let or = |own: String, read: Option<&str>| if own.is_empty() { read.unwrap_or_default().to_owned() } else { own };
+        Self { code: or(self.code, code), message: or(self.message, message), ..self }
     }
 
     /// Says whether other credentials may help.
@@ -56,6 +57,8 @@ impl Fault {
             (_, "RequestTimeout") | (408, _) => (Code::Timeout, "the request arrived too slowly".to_owned()),
             (_, "KeyTooLongError") => (Code::KeyInvalid, "the key is too long".to_owned()),
             (_, "BadDigest" | "XAmzContentSHA256Mismatch" | "XAmzContentChecksumMismatch") => (Code::Unavailable, "the body was damaged on its way".to_owned()),
+            // Copies and completions may fail after they have answered (S3 API, CopyObject).
+            (200..=299, _) => (Code::Unavailable, "the service failed in the middle of its answer".to_owned()),
             (409 | 412, _) => (Code::Conflict, "another writer was faster".to_owned()),
             (301 | 307 | 308, _) => (Code::ConfigInvalid, self.moved(headers, bucket)),
             (401 | 403, _) => (Code::Denied, "the credentials or permissions do not allow it".to_owned()),
@@ -98,7 +101,7 @@ fn iso(text: &str) -> Option<Millis> {
 }
 
 /// Reads an HTTP date (RFC 9110, section 5.6.7).
-fn http_date(text: &str) -> Option<Millis> {
+pub(super) fn http_date(text: &str) -> Option<Millis> {
     use aws_smithy_types::date_time::{DateTime, Format};
     DateTime::from_str(text, Format::HttpDate).ok()?.to_millis().ok()?.try_into().ok()
 }
@@ -131,7 +134,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::RETRY_AFTER, "2".parse().expect("a number"));
 
-        let error = Fault::of("SlowDown", "", None).error(StatusCode::SERVICE_UNAVAILABLE, &headers, "b", 0);
+        let error = Fault::default().or_of(Some("SlowDown"), None).error(StatusCode::SERVICE_UNAVAILABLE, &headers, "b", 0);
 
         assert_eq!((error.code(), error.wait_asked()), (Code::Throttled, Some(2000)));
     }

@@ -28,15 +28,16 @@ use aws_sdk_s3::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use parking_lot::Mutex;
-use undercroft_engine::{Capability, Code, Env, Error, Page, Put, Result, StoreInfo, Usage, Version, usage::Operation};
+use undercroft_engine::{Capability, Code, Env, Error, Page, Put, Result, StoreInfo, Usage, Version, time::Millis, usage::Operation};
 
 pub use account::{Account, Fixed};
 pub use aws_credential_types::Credentials;
 pub use sdk::http_client;
 
-use crate::object::{Answer, Attributes, Bucket, Coming, Condition, Content, Fetched, Known, Wire, WireOptions, base64, encode_path};
+use crate::object::{Answer, Attributes, Bucket, Coming, Condition, Content, Fetched, Known, Sums, Wire, WireOptions, base64, encode_path};
 use account::Keyring;
 use ask::{NOTE, Said, value};
+use fault::http_date;
 use place::Place;
 
 /// Above this length an object is sent in parts.
@@ -107,11 +108,14 @@ impl S3 {
         if let Some(place) = self.place.lock().clone() {
             return Ok(place);
         }
-        let region = match &self.options.region {
-            Some(region) => region.clone(),
-            None => self.account.region().await?.unwrap_or_else(|| "us-east-1".to_owned()),
+        let settling = async {
+            let region = match &self.options.region {
+                Some(region) => region.clone(),
+                None => self.account.region().await?.unwrap_or_else(|| "us-east-1".to_owned()),
+            };
+            self.settle_in(&region).await
         };
-        self.settle_in(&region).await
+        self.wire.patiently(settling).await
     }
 
     async fn settle_in(&self, region: &str) -> Result<Arc<Place>> {
@@ -119,7 +123,9 @@ impl S3 {
             Some(url) => Some(url.clone()),
             None => self.account.endpoint_url().await?,
         };
-        let place = Arc::new(Place::resolve(&self.options, endpoint_url, region, sdk::config(&self.wire, &self.keyring)).await?);
+        let is_anonymous = self.keyring.key(self.wire.env().clock.wall()).await?.is_none();
+        let config = sdk::config(&self.wire, (!is_anonymous).then_some(&self.keyring));
+        let place = Arc::new(Place::resolve(&self.options, endpoint_url, region, config).await?);
         *self.place.lock() = Some(place.clone());
         Ok(place)
     }
@@ -136,17 +142,6 @@ impl S3 {
         self.options.request_payer.then_some(RequestPayer::Requester)
     }
 
-    async fn sdk(&self) -> Result<Client> {
-        Ok(self.place().await?.sdk.clone())
-    }
-
-    fn failed<E>(&self, error: &aws_sdk_s3::error::SdkError<E, aws_smithy_runtime_api::client::orchestrator::HttpResponse>) -> (Error, Option<StatusCode>)
-    where
-        E: aws_sdk_s3::error::ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-    {
-        sdk::error_of(error, &self.options.bucket, &*self.wire.env().clock)
-    }
-
     async fn get_once(&self, name: &str, known: Option<&Version>) -> Result<Said> {
         let mut headers = HeaderMap::new();
         if let Some(version) = known {
@@ -157,14 +152,30 @@ impl S3 {
     }
 }
 
-/// A version is the entity tag and, since a copy onto itself changes metadata and keeps the tag, the time of the change.
+/// After this long a change of an object cannot have the same time as the one before: times have whole seconds.
+const SETTLED: Millis = 2_000;
+
+/// A version is the entity tag and, since a copy onto itself changes metadata and keeps the tag, the time of the change;
+/// and whether that time is long enough ago for it to tell the next change.
 fn version(headers: &HeaderMap) -> Option<Version> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    Some(format!("{}\n{}", text(header::ETAG)?, text(header::LAST_MODIFIED).unwrap_or_default()).into())
+    let changed = text(header::LAST_MODIFIED).unwrap_or_default();
+    let age = text(header::DATE).and_then(http_date).zip(http_date(changed)).map(|(now, changed)| now.saturating_sub(changed));
+    let is_settled = age.is_some_and(|age| age >= SETTLED);
+    Some(format!("{}\n{changed}\n{}", text(header::ETAG)?, if is_settled { "settled" } else { "" }).into())
 }
 
 fn tag_of(version: &Version) -> &str {
     version.split('\n').next().unwrap_or_default()
+}
+
+/// Returns the tag and the time of a version.
+fn state_of(version: &Version) -> &str {
+    version.rsplit_once('\n').map_or("", |(state, _)| state)
+}
+
+fn is_settled(version: &Version) -> bool {
+    version.ends_with("\nsettled")
 }
 
 fn attributes(answer: &Answer) -> Attributes {
@@ -178,10 +189,14 @@ fn attributes(answer: &Answer) -> Attributes {
     }
 }
 
-/// Returns the CRC-32C that a body should have; that of a multipart object is one of checksums, and tells nothing here.
-fn checksum(answer: &Answer) -> Option<u32> {
-    let sum = answer.header("x-amz-checksum-crc32c").filter(|_| answer.header("x-amz-checksum-type") != Some("COMPOSITE"))?;
-    Some(u32::from_be_bytes(base64::decode(sum)?.try_into().ok()?))
+/// Returns what the body should add up to. The CRC-32C of a multipart object is one of checksums, and tells nothing here.
+fn sums(answer: &Answer) -> Sums {
+    let sum = answer.header("x-amz-checksum-crc32c").filter(|_| answer.header("x-amz-checksum-type") != Some("COMPOSITE"));
+    let crc32c = sum.filter(|sum| !sum.contains('-')).and_then(base64::decode).and_then(|bytes| Some(u32::from_be_bytes(bytes.try_into().ok()?)));
+    let tag = answer.header(header::ETAG).map(|tag| tag.trim_matches('"')).filter(|tag| tag.len() == 32 && tag.is_ascii());
+    let digit = |tag: &str, at: usize| u8::from_str_radix(&tag[2 * at..2 * at + 2], 16).ok();
+    let md5 = tag.and_then(|tag| (0..16).map(|at| digit(tag, at)).collect::<Option<Vec<u8>>>()?.try_into().ok());
+    Sums { crc32c, md5 }
 }
 
 #[async_trait]
@@ -200,11 +215,13 @@ impl Bucket for S3 {
 
     async fn get(&self, name: &str, known: Option<Known<'_>>) -> Result<Fetched> {
         let known = known.filter(|known| known.size >= WORTH_TWO || !self.needs_head.load(Ordering::Relaxed)).map(|known| known.version);
+        // What may have changed within the second that its version names is asked for as if it were not known.
+        let known = known.filter(|version| is_settled(version) || self.needs_head.load(Ordering::Relaxed));
         let said = match self.get_once(name, known).await? {
             Said::Unmet(answer) => {
                 let known = known.expect("only a condition can be unmet");
                 // The tag is the body's. Where nothing else changed the deadlines are what they were.
-                if version(&answer.headers).is_some_and(|version| version == *known) {
+                if is_settled(known) && version(&answer.headers).is_some_and(|version| state_of(&version) == state_of(known)) {
                     answer.discard().await;
                     return Ok(Fetched::Current);
                 }
@@ -222,8 +239,8 @@ impl Bucket for S3 {
         };
         match said {
             Said::Done(answer) => {
-                let (attributes, sum) = (attributes(&answer), checksum(&answer));
-                Ok(Fetched::Found(attributes, Content::Coming(Coming(Box::new(answer), sum))))
+                let (attributes, sums) = (attributes(&answer), sums(&answer));
+                Ok(Fetched::Found(attributes, Content::Coming(Coming(Box::new(answer), sums))))
             }
             Said::Missing | Said::Unmet(_) => Ok(Fetched::Missing),
         }
@@ -234,7 +251,8 @@ impl Bucket for S3 {
         headers.insert(header::RANGE, value(&format!("bytes={}-{}", range.start, range.end - 1))?);
         headers.insert(header::IF_MATCH, value(tag_of(version))?);
         match self.ask(Operation::Get, Method::GET, name, headers, Bytes::new()).await? {
-            Said::Done(answer) => Ok(Content::Coming(Coming(Box::new(answer), None))),
+            Said::Done(answer) if answer.is_part(&range) => Ok(Content::Coming(Coming(Box::new(answer), Sums::default()))),
+            Said::Done(_) => Err(Error::new(Code::Unsupported, "the service does not send parts of objects")),
             Said::Missing | Said::Unmet(_) => Err(Error::new(Code::Unavailable, "the object was replaced while it was read")),
         }
     }
@@ -258,30 +276,31 @@ impl Bucket for S3 {
     }
 
     async fn renew(&self, name: &str, attributes: &Attributes, version: &Version) -> Result<bool> {
-        let mut copy = self
-            .sdk()
-            .await?
-            .copy_object()
-            .bucket(&self.options.bucket)
-            .key(name)
-            .copy_source(format!("{}/{}", self.options.bucket, encode_path(name)))
-            .copy_source_if_match(tag_of(version))
-            .metadata_directive(MetadataDirective::Replace)
-            .set_content_type(attributes.content_type.clone())
-            .set_content_encoding(attributes.encoding.clone())
-            .set_storage_class(self.storage_class())
-            .set_server_side_encryption(self.encryption())
-            .set_ssekms_key_id(self.options.sse_kms_key_id.clone())
-            .set_request_payer(self.payer());
-        for (name, text) in &attributes.notes {
-            copy = copy.metadata(name, text);
-        }
-        match copy.send().await {
+        let copied = self
+            .through(|sdk| {
+                let mut copy = sdk
+                    .copy_object()
+                    .bucket(&self.options.bucket)
+                    .key(name)
+                    .copy_source(format!("{}/{}", self.options.bucket, encode_path(name)))
+                    .copy_source_if_match(tag_of(version))
+                    .metadata_directive(MetadataDirective::Replace)
+                    .set_content_type(attributes.content_type.clone())
+                    .set_content_encoding(attributes.encoding.clone())
+                    .set_storage_class(self.storage_class())
+                    .set_server_side_encryption(self.encryption())
+                    .set_ssekms_key_id(self.options.sse_kms_key_id.clone())
+                    .set_request_payer(self.payer());
+                for (name, text) in &attributes.notes {
+                    copy = copy.metadata(name, text);
+                }
+                copy.send()
+            })
+            .await;
+        match copied {
             Ok(_) => Ok(true),
-            Err(error) => match self.failed(&error) {
-                (_, Some(StatusCode::NOT_FOUND | StatusCode::PRECONDITION_FAILED)) => Ok(false),
-                (error, _) => Err(error),
-            },
+            Err(refused) if matches!(refused.status, Some(StatusCode::NOT_FOUND | StatusCode::PRECONDITION_FAILED)) => Ok(false),
+            Err(refused) => Err(refused.error),
         }
     }
 
@@ -306,9 +325,12 @@ impl Bucket for S3 {
     }
 
     async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Page> {
-        let sdk = self.sdk().await?;
-        let list = sdk.list_objects_v2().bucket(&self.options.bucket).prefix(prefix).set_start_after(after.map(str::to_owned)).set_request_payer(self.payer());
-        let listed = list.send().await.map_err(|error| self.failed(&error).0)?;
+        let listed = self
+            .through(|sdk| {
+                let list = sdk.list_objects_v2().bucket(&self.options.bucket).prefix(prefix).set_start_after(after.map(str::to_owned));
+                list.set_request_payer(self.payer()).send()
+            })
+            .await?;
         let keys: Vec<String> = listed.contents().iter().filter_map(|object| object.key().map(str::to_owned)).collect();
         let next = if listed.is_truncated() == Some(true) { keys.last().cloned() } else { None };
         Ok(Page { keys, next })
@@ -333,8 +355,8 @@ impl S3 {
         let invalid = |error: aws_sdk_s3::error::BuildError| Error::new(Code::Internal, error.to_string());
         let objects = names.iter().map(|name| ObjectIdentifier::builder().key(name).build()).collect::<std::result::Result<Vec<_>, _>>().map_err(invalid)?;
         let page = Delete::builder().set_objects(Some(objects)).quiet(true).build().map_err(invalid)?;
-        let sent = self.sdk().await?.delete_objects().bucket(&self.options.bucket).delete(page).set_request_payer(self.payer()).send().await;
-        let done = sent.map_err(|error| self.failed(&error).0)?;
+        let delete = |sdk: &Client| sdk.delete_objects().bucket(&self.options.bucket).delete(page.clone()).set_request_payer(self.payer()).send();
+        let done = self.through(delete).await?;
         match done.errors().iter().find(|error| error.code() != Some("NoSuchKey")) {
             Some(error) => {
                 let code = if error.code() == Some("AccessDenied") { Code::Denied } else { Code::Unavailable };

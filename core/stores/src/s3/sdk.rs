@@ -34,13 +34,16 @@ use undercroft_engine::{Clock, Code, Error, http::Request, usage::Operation};
 use super::{account::Keyring, fault::Fault};
 use crate::object::Wire;
 
-/// Returns a configuration of the SDK on `wire` and `keyring`.
-pub(super) fn config(wire: &Arc<Wire>, keyring: &Arc<Keyring>) -> Builder {
-    Builder::new()
+/// Returns a configuration of the SDK on `wire` and `keyring`; without one its requests are not signed.
+pub(super) fn config(wire: &Arc<Wire>, keyring: Option<&Arc<Keyring>>) -> Builder {
+    let builder = match keyring {
+        Some(keyring) => Builder::new().credentials_provider(OurKeys(keyring.clone(), wire.clone())),
+        None => Builder::new().allow_no_auth(),
+    };
+    builder
         .behavior_version(BehaviorVersion::latest())
         .http_client(OurHttp(wire.clone()))
         .time_source(Ticks(wire.env().clock.clone()))
-        .credentials_provider(OurKeys(keyring.clone(), wire.env().clock.clone()))
         .identity_cache(IdentityCache::no_cache())
         .retry_config(RetryConfig::disabled())
         .timeout_config(TimeoutConfig::disabled())
@@ -50,26 +53,48 @@ pub(super) fn config(wire: &Arc<Wire>, keyring: &Arc<Keyring>) -> Builder {
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
 }
 
-/// Returns our error for the SDK's, and the code of the service where it answered.
-pub(super) fn error_of<E>(error: &SdkError<E, HttpResponse>, bucket: &str, clock: &dyn Clock) -> (Error, Option<StatusCode>)
-where
-    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-{
-    if let (Some(raw), Some(said)) = (error.raw_response(), error.as_service_error()) {
-        let status = StatusCode::from_u16(raw.status().as_u16()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let headers: HeaderMap = raw.headers().iter().filter_map(|(name, value)| Some((name.parse().ok()?, value.parse().ok()?))).collect();
-        let fault = Fault::of(said.code().unwrap_or_default(), said.message().unwrap_or_default(), raw.headers().get("x-amz-bucket-region"));
-        return (fault.error(status, &headers, bucket, clock.wall()), Some(status));
+/// Why a request through the SDK failed.
+pub(super) struct Refused {
+    pub(super) error: Error,
+    /// The status, and what the service said, where it answered.
+    pub(super) status: Option<StatusCode>,
+    pub(super) fault: Option<Fault>,
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self { error, status: None, fault: None }
     }
-    // Our own errors came in through the connector or the credentials, and are somewhere inside.
-    let mut inner: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(cause) = inner {
-        if let Some(own) = cause.downcast_ref::<Error>() {
-            return (own.clone(), None);
+}
+
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        refused.error
+    }
+}
+
+impl Refused {
+    pub(super) fn of<E>(error: &SdkError<E, HttpResponse>, bucket: &str, clock: &dyn Clock) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        if let (Some(raw), Some(said)) = (error.raw_response(), error.as_service_error()) {
+            let status = StatusCode::from_u16(raw.status().as_u16()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let headers: HeaderMap = raw.headers().iter().filter_map(|(name, value)| Some((name.parse().ok()?, value.parse().ok()?))).collect();
+            let fault = Fault::read(raw.body().bytes().unwrap_or_default(), &headers).or_of(said.code(), said.message());
+            return Self { error: fault.error(status, &headers, bucket, clock.wall()), status: Some(status), fault: Some(fault) };
         }
-        inner = cause.source();
+        // Our own errors came in through the connector or the credentials, and are somewhere inside.
+        let (mut message, mut inner): (String, Option<&(dyn std::error::Error + 'static)>) = ("the request failed".to_owned(), Some(error));
+        while let Some(cause) = inner {
+            if let Some(own) = cause.downcast_ref::<Error>() {
+                return own.clone().into();
+            }
+            message.push_str(&format!(": {cause}"));
+            inner = cause.source();
+        }
+        Error::new(Code::Unavailable, message).into()
     }
-    (Error::new(Code::Unavailable, format!("the request failed: {error}")), None)
 }
 
 /// Returns an HTTP client for crates of the AWS SDK that sends over `wire`.
@@ -142,7 +167,7 @@ impl TimeSource for Ticks {
 }
 
 #[derive(Debug)]
-struct OurKeys(Arc<Keyring>, Arc<dyn Clock>);
+struct OurKeys(Arc<Keyring>, Arc<Wire>);
 
 impl ProvideCredentials for OurKeys {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
@@ -150,7 +175,7 @@ impl ProvideCredentials for OurKeys {
         Self: 'a,
     {
         future::ProvideCredentials::new(async move {
-            let key = self.0.key(self.1.wall()).await.map_err(CredentialsError::provider_error)?;
+            let key = self.1.patiently(self.0.key(self.1.env().clock.wall())).await.map_err(CredentialsError::provider_error)?;
             key.map(|key| key.credentials.clone()).ok_or_else(|| CredentialsError::not_loaded("requests are anonymous"))
         })
     }
