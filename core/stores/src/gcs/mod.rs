@@ -294,7 +294,7 @@ impl Bucket for Gcs {
 
     async fn put(&self, name: &str, attributes: &Attributes, body: Bytes, condition: Condition<'_>) -> Result<Put> {
         let said = if body.len() > RESUMABLE {
-            self.put_in_pieces(name, attributes, body, condition).await?
+            Box::pin(self.put_in_pieces(name, attributes, body, condition)).await?
         } else {
             self.put_whole(name, attributes, body, condition).await?
         };

@@ -66,10 +66,15 @@ impl Copies {
         }
     }
 
-    /// Keeps a copy of an object that has a version, if it is neither too short nor too long.
+    /// Says whether a body is neither too short nor too long.
+    pub(crate) fn would_keep(&self, body: &[u8]) -> bool {
+        self.map.is_some() && (SHORTEST..=self.longest).contains(&body.len())
+    }
+
+    /// Keeps a copy of an object that has a version.
     pub(crate) fn keep(&self, name: &str, meta: &Meta, body: &Bytes) {
         if let (Some(map), Some(version)) = (&self.map, &meta.version)
-            && (SHORTEST..=self.longest).contains(&body.len())
+            && self.would_keep(body)
         {
             map.insert(name.into(), Arc::new(Copy { meta: meta.clone(), version: version.clone(), body: body.clone() }));
         }

@@ -52,8 +52,6 @@ const LARGE: u64 = 16 * 1024 * 1024;
 const PART: u64 = 8 * 1024 * 1024;
 /// How many parts of one object are under way at a time.
 const PARTS: usize = 8;
-/// Up to this length a body is compared with an entity tag that may be its MD5.
-const HASHED: usize = 4 * 1024 * 1024;
 /// An object without a description is read to see whether it is an entry of the known implementation, up to this length.
 const LONGEST_LEGACY: u64 = 64 * 1024 * 1024;
 
@@ -95,7 +93,7 @@ impl<B: Bucket> Objects<B> {
     async fn read(&self, name: &str, attributes: Attributes, content: Content, want: &Want) -> Result<Option<Object>> {
         let meta = match notes::read(&attributes) {
             Ok(Some(meta)) => meta,
-            Ok(None) => return self.read_legacy(&attributes, content, want).await.map(Some),
+            Ok(None) => return Box::pin(self.read_legacy(&attributes, content, want)).await.map(Some),
             Err(error) => {
                 discard(content).await;
                 return Err(error);
@@ -105,9 +103,9 @@ impl<B: Bucket> Objects<B> {
             discard(content).await;
             return Ok(Some(Object { meta, body: Body::Absent }));
         }
-        let (body, is_sound) = match content {
+        let (body, sums) = match content {
             Content::Coming(Coming(answer, sums)) if attributes.size > LARGE && attributes.version.is_some() => {
-                checked(self.read_parts(name, &attributes, *answer).await?, sums)?
+                (checked(Box::pin(self.read_parts(name, &attributes, *answer)).await?, sums)?, Some(sums))
             }
             content => whole(content).await?,
         };
@@ -117,7 +115,7 @@ impl<B: Bucket> Objects<B> {
             meta.encoding = Encoding::Identity;
         }
         // A body that was damaged on its way must not be confirmed for ever after.
-        if is_sound {
+        if self.copies.would_keep(&body) && sums.is_none_or(|sums| sums.prove(&body)) {
             self.copies.keep(name, &meta, &body);
         }
         Ok(Some(Object { meta, body: Body::Bytes(body) }))
@@ -275,21 +273,26 @@ fn wanted(object: Object, want: &Want) -> Object {
     if is_wanted(&object.meta.life, want) { object } else { Object { body: Body::Absent, ..object } }
 }
 
-/// Returns the body, and whether something proved it to be what was stored.
-async fn whole(content: Content) -> Result<(Bytes, bool)> {
+/// Returns the body, and what it should add up to where it came over a wire.
+async fn whole(content: Content) -> Result<(Bytes, Option<Sums>)> {
     match content {
-        Content::Whole(bytes) => Ok((bytes, true)),
-        Content::Coming(Coming(answer, sums)) => checked(answer.bytes().await?, sums),
+        Content::Whole(bytes) => Ok((bytes, None)),
+        Content::Coming(Coming(answer, sums)) => Ok((checked(answer.bytes().await?, sums)?, Some(sums))),
     }
 }
 
-fn checked(body: Bytes, sums: Sums) -> Result<(Bytes, bool)> {
+fn checked(body: Bytes, sums: Sums) -> Result<Bytes> {
     if sums.crc32c.is_some_and(|sum| crc32c::crc32c(&body) != sum) {
         return Err(Error::new(Code::Corrupt, "the checksum of the body does not match"));
     }
-    // An entity tag may be an MD5, or anything else: it proves, and does not disprove.
-    let is_sound = sums.crc32c.is_some() || (body.len() <= HASHED && sums.md5.is_some_and(|sum| Md5::digest(&body)[..] == sum));
-    Ok((body, is_sound))
+    Ok(body)
+}
+
+impl Sums {
+    /// Says whether the body, whose CRC-32C is right where it is known, was proved to be what is stored.
+    fn prove(&self, body: &[u8]) -> bool {
+        self.crc32c.is_some() || self.md5.is_some_and(|sum| Md5::digest(body)[..] == sum)
+    }
 }
 
 async fn discard(content: Content) {
@@ -328,7 +331,7 @@ impl<B: Bucket> Store for Objects<B> {
         self.copies.remove(&name);
         match mode {
             PutMode::Always => self.bucket.put(&name, &notes::write(&meta), body, Condition::Always).await,
-            PutMode::IfAbsent(now) => self.put_if_absent(&name, &meta, body, now).await,
+            PutMode::IfAbsent(now) => Box::pin(self.put_if_absent(&name, &meta, body, now)).await,
         }
     }
 

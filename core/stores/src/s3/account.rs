@@ -122,7 +122,8 @@ impl Keyring {
         self.turn.after_fork();
     }
 
-    fn held(&self, now: Millis) -> Option<Option<Arc<Key>>> {
+    /// Returns what is held, if it holds at `now`.
+    pub(super) fn held(&self, now: Millis) -> Option<Option<Arc<Key>>> {
         let held = self.held.lock().clone()?;
         let is_valid = held.as_ref().and_then(|key| key.expires_at).is_none_or(|end| now.saturating_add(EARLY) < end);
         is_valid.then_some(held)

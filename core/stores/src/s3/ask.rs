@@ -62,7 +62,7 @@ impl S3 {
             if status == StatusCode::NOT_FOUND && fault.code != "NoSuchBucket" {
                 return Ok(Said::Missing);
             }
-            if !self.mend(&fault, &place, key.as_ref(), &mut mended).await? {
+            if !Box::pin(self.mend(&fault, &place, key.as_ref(), &mut mended)).await? {
                 return Err(fault.error(status, &answer_headers, &self.options.bucket, self.wire.env().clock.wall()));
             }
         }
@@ -82,14 +82,18 @@ impl S3 {
                 Err(error) => Refused::of(&error, &self.options.bucket, &*self.wire.env().clock),
             };
             match &refused.fault {
-                Some(fault) if self.mend(fault, &place, key.as_ref(), &mut mended).await? => {}
+                Some(fault) if Box::pin(self.mend(fault, &place, key.as_ref(), &mut mended)).await? => {}
                 _ => return Err(refused),
             }
         }
     }
 
     async fn key(&self) -> Result<Option<Arc<Key>>> {
-        self.wire.patiently(self.keyring.key(self.wire.env().clock.wall())).await
+        let now = self.wire.env().clock.wall();
+        match self.keyring.held(now) {
+            Some(held) => Ok(held),
+            None => self.wire.patiently(Box::pin(self.keyring.key(now))).await,
+        }
     }
 
     /// Moves to the region that a fault names, or renews credentials that it calls expired; each once. Returns whether

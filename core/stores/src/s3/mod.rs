@@ -115,7 +115,7 @@ impl S3 {
             };
             self.settle_in(&region).await
         };
-        self.wire.patiently(settling).await
+        self.wire.patiently(Box::pin(settling)).await
     }
 
     async fn settle_in(&self, region: &str) -> Result<Arc<Place>> {
@@ -156,13 +156,11 @@ impl S3 {
 const SETTLED: Millis = 2_000;
 
 /// A version is the entity tag and, since a copy onto itself changes metadata and keeps the tag, the time of the change;
-/// and whether that time is long enough ago for it to tell the next change.
+/// and the time of the answer, which tells whether that was long enough ago for it to tell the next change.
 fn version(headers: &HeaderMap) -> Option<Version> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let changed = text(header::LAST_MODIFIED).unwrap_or_default();
-    let age = text(header::DATE).and_then(http_date).zip(http_date(changed)).map(|(now, changed)| now.saturating_sub(changed));
-    let is_settled = age.is_some_and(|age| age >= SETTLED);
-    Some(format!("{}\n{changed}\n{}", text(header::ETAG)?, if is_settled { "settled" } else { "" }).into())
+    let (changed, now) = (text(header::LAST_MODIFIED).unwrap_or_default(), text(header::DATE).unwrap_or_default());
+    Some(format!("{}\n{changed}\n{now}", text(header::ETAG)?).into())
 }
 
 fn tag_of(version: &Version) -> &str {
@@ -175,7 +173,9 @@ fn state_of(version: &Version) -> &str {
 }
 
 fn is_settled(version: &Version) -> bool {
-    version.ends_with("\nsettled")
+    let mut times = version.split('\n').skip(1).map(http_date);
+    let (changed, now) = (times.next().flatten(), times.next().flatten());
+    now.zip(changed).is_some_and(|(now, changed)| now.saturating_sub(changed) >= SETTLED)
 }
 
 fn attributes(answer: &Answer) -> Attributes {
@@ -232,7 +232,7 @@ impl Bucket for S3 {
                     Some(attributes) if attributes.version.as_ref().is_some_and(|version| tag_of(version) == tag_of(known)) => {
                         return Ok(Fetched::SameBody(attributes));
                     }
-                    _ => self.get_once(name, None).await?,
+                    _ => Box::pin(self.get_once(name, None)).await?,
                 }
             }
             said => said,
@@ -259,7 +259,8 @@ impl Bucket for S3 {
 
     async fn put(&self, name: &str, attributes: &Attributes, body: Bytes, condition: Condition<'_>) -> Result<Put> {
         if body.len() > MULTIPART {
-            return self.put_in_parts(name, attributes, body, condition).await;
+            // Boxed, here and below: what is rare would make the future of every put as large as its own.
+            return Box::pin(self.put_in_parts(name, attributes, body, condition)).await;
         }
         match self.ask(Operation::Put, Method::PUT, name, self.written(attributes, condition)?, body).await {
             Ok(Said::Done(answer)) => {
