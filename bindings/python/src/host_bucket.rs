@@ -13,12 +13,11 @@ use pyo3::{
     types::{PyBytes, PyDict},
 };
 use undercroft::{
-    engine::{Capability, Env, Error, Page, Put, Result, StoreInfo, Usage, Version},
+    engine::{Capability, Env, Page, Put, Result, StoreInfo, Usage, Version},
     stores::object::{Attributes, Bucket, Condition, Content, Fetched, Known},
 };
-use undercroft_native::gate;
 
-use crate::{errors::from_raised, visits::Visit};
+use crate::{errors::from_raised, visits::visit_python};
 
 const CONCURRENCY: usize = 32;
 
@@ -45,15 +44,8 @@ impl HostBucket {
     /// Runs `work` in Python where blocking harms nobody, outside the fork gate.
     async fn call<T: Send + 'static>(&self, method: &'static str, work: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<T> + Send + 'static) -> Result<T> {
         let (bucket, label) = (self.bucket.clone(), self.label.clone());
-        self.env
-            .blocking(move || {
-                let _visit = Visit::begin();
-                gate::outside(|| {
-                    let done = Python::try_attach(|py| work(bucket.bind(py)).map_err(|raised| from_raised(py, raised, &format!("`{label}`, {method}"))));
-                    done.unwrap_or_else(|| Err(Error::new(undercroft::engine::Code::Closed, "the interpreter is shutting down")))
-                })
-            })
-            .await?
+        let work = move |py: Python<'_>| work(bucket.bind(py)).map_err(|raised| from_raised(py, raised, &format!("`{label}`, {method}")));
+        self.env.blocking(|| visit_python(work)).await?
     }
 }
 

@@ -13,9 +13,8 @@ use undercroft::engine::{
     Body, Capability, Code, Codec, Env, Error, Key, Life, Meta, Object, Page, Put, PutMode, Result, Store, StoreInfo, Want,
     time::{FOREVER, Millis},
 };
-use undercroft_native::gate;
 
-use crate::{errors::from_raised, object, visits::Visit};
+use crate::{errors::from_raised, object, visits::visit_python};
 
 /// How many deadlines are remembered for a store that cannot keep them.
 const REMEMBERED: usize = 100_000;
@@ -53,17 +52,8 @@ impl HostStore {
     /// Runs `work` in Python where blocking harms nobody, outside the fork gate.
     async fn call<T: Send + 'static>(&self, method: &'static str, work: impl FnOnce(&Inner, &Bound<'_, PyAny>) -> PyResult<T> + Send + 'static) -> Result<T> {
         let inner = self.inner.clone();
-        self.env
-            .blocking(move || {
-                let _visit = Visit::begin();
-                gate::outside(|| {
-                    let done = Python::try_attach(|py| {
-                        work(&inner, inner.store.bind(py)).map_err(|raised| from_raised(py, raised, &format!("`{}.{method}`", inner.label)))
-                    });
-                    done.unwrap_or_else(|| Err(Error::new(Code::Closed, "the interpreter is shutting down")))
-                })
-            })
-            .await?
+        let work = move |py: Python<'_>| work(&inner, inner.store.bind(py)).map_err(|raised| from_raised(py, raised, &format!("`{}.{method}`", inner.label)));
+        self.env.blocking(|| visit_python(work)).await?
     }
 }
 

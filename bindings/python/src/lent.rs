@@ -15,9 +15,8 @@ use undercroft::{
         s3::{Account, Credentials},
     },
 };
-use undercroft_native::gate;
 
-use crate::{errors::from_raised, visits::Visit};
+use crate::{errors::from_raised, visits::visit_python};
 
 /// A Python object with `region()`, `credentials(forced)` and `token(forced)`.
 pub(crate) struct Lent {
@@ -39,21 +38,14 @@ impl Lent {
     /// Runs `work` in Python where blocking harms nobody, outside the fork gate: it may well send requests of its own.
     async fn call<T: Send + 'static>(&self, work: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<T> + Send + 'static) -> Result<T> {
         let client = self.client.clone();
-        // Not on this thread, even where that may block: what takes too long is not waited for.
-        self.env
-            .elsewhere(move || {
-                let _visit = Visit::begin();
-                gate::outside(|| {
-                    let done = Python::try_attach(|py| {
-                        work(client.bind(py)).map_err(|raised| {
-                            let error = from_raised(py, raised, "the client that was lent");
-                            Error::new(Code::Denied, format!("no credentials: {}", error.message()))
-                        })
-                    });
-                    done.unwrap_or_else(|| Err(Error::new(Code::Closed, "the interpreter is shutting down")))
-                })
+        let work = move |py: Python<'_>| {
+            work(client.bind(py)).map_err(|raised| {
+                let error = from_raised(py, raised, "the client that was lent");
+                Error::new(Code::Denied, format!("no credentials: {}", error.message()))
             })
-            .await?
+        };
+        // Not on this thread, even where that may block: what takes too long is not waited for.
+        self.env.elsewhere(|| visit_python(work)).await?
     }
 }
 

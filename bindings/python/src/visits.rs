@@ -8,6 +8,10 @@ use std::{
     time::Duration,
 };
 
+use pyo3::prelude::*;
+use undercroft::engine::{Code, Error, Result};
+use undercroft_native::gate;
+
 /// A number and not a lock: see `undercroft_native::gate`.
 static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
 
@@ -26,6 +30,15 @@ impl Drop for Visit {
         // Not below zero: a forked child has forgotten the visits of its parent, and may itself come out of one.
         let _was_zero = UNDER_WAY.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |visits| visits.checked_sub(1));
     }
+}
+
+/// Runs `work` in Python, outside the fork gate: it calls the user's code, which may fork.
+///
+/// # Errors
+/// As `work`; `closed` when the interpreter is shutting down.
+pub(crate) fn visit_python<T>(work: impl FnOnce(Python<'_>) -> Result<T>) -> Result<T> {
+    let _visit = Visit::begin();
+    gate::outside(|| Python::try_attach(work).unwrap_or_else(|| Err(Error::new(Code::Closed, "the interpreter is shutting down"))))
 }
 
 /// Waits until nobody is there, with the interpreter released.
