@@ -228,7 +228,10 @@ impl<B: Bucket> Objects<B> {
             let life = match notes::read(&held) {
                 Ok(Some(meta)) => Some(meta.life),
                 // An entry of the known implementation keeps its deadlines in the body. What is no entry holds nothing.
-                Ok(None) => self.fetch(name, &Want::Any).await.ok().flatten().map(|object| object.meta.life),
+                Ok(None) => match self.fetch(name, &Want::Any).await {
+                    Err(error) if error.code() != Code::Corrupt => return Err(error),
+                    found => found.ok().flatten().map(|object| object.meta.life),
+                },
                 Err(_) => None,
             };
             if life.is_some_and(|life| now < life.fresh_until) {
