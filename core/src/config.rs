@@ -190,7 +190,7 @@ fn read_tier(value: &Value, at: usize) -> Result<TierConfig> {
         Some(name) => settings::text(name, "name", &format!("tier {}", at + 1))?.to_owned(),
         None => default_name,
     };
-    let is_object = matches!(scheme, "s3" | "gs");
+    let is_object = settings::is_object(scheme);
     let mut tier = TierConfig {
         scheme: scheme.to_owned(),
         target: decode(target),

@@ -17,7 +17,7 @@ use undercroft_stores::{
 use crate::{
     config::{Config, TierConfig},
     object::Identities,
-    settings::invalid,
+    settings::{invalid, is_object},
 };
 
 /// The schemes this build opens.
@@ -117,13 +117,9 @@ fn layered(store: Arc<dyn Store>, tier: &TierConfig, namespace: &str, env: &Env)
 fn folder(tier: &TierConfig) -> String {
     match (&tier.object.prefix, tier.target.split_once('/')) {
         (Some(prefix), _) => prefix.clone(),
-        (None, Some((_, path))) if is_object(tier) && !path.trim_matches('/').is_empty() => format!("{}/", path.trim_end_matches('/')),
+        (None, Some((_, path))) if is_object(&tier.scheme) && !path.trim_matches('/').is_empty() => format!("{}/", path.trim_end_matches('/')),
         _ => String::new(),
     }
-}
-
-fn is_object(tier: &TierConfig) -> bool {
-    matches!(tier.scheme.as_str(), "s3" | "gs")
 }
 
 /// Returns the bucket of a URL.

@@ -120,6 +120,11 @@ pub const TIER: &[Setting] = &[
     setting("user_project", Takes::Text, GS),
 ];
 
+/// Says whether a scheme is one of object storage.
+pub(crate) fn is_object(scheme: &str) -> bool {
+    OBJECT.contains(&scheme)
+}
+
 /// The gzip level where only compression is asked for.
 pub(crate) const GZIP: u32 = 6;
 

@@ -153,7 +153,7 @@ def _shape(
         message = "`bucket` must be the name of a bucket"
         raise ConfigInvalid(message)
     squeeze: Any = compress
-    if level is not None and compress is True:
+    if level is not None and (compress is True or compress == "gzip"):
         if level not in range(1, 10):
             message = f"`compress_level` must be from 1 to 9, not {level}"
             raise ConfigInvalid(message)

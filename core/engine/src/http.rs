@@ -8,7 +8,7 @@ use futures_util::Stream;
 
 use crate::error::{Code, Error, Result};
 
-/// A request. Its URI is absolute, and is sent as it is written: a path with its escapes and dots is left alone.
+/// A request. Its URI is absolute, its path percent-encoded; it has no segments that are dots, which clients resolve.
 pub type Request = http::Request<Bytes>;
 
 /// The body of an answer as it arrives. Dropping it gives up the rest.

@@ -14,12 +14,12 @@ use std::{ops::Range, sync::Arc};
 use async_trait::async_trait;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use undercroft_engine::{Capability, Code, Env, Error, Page, Put, Result, StoreInfo, Usage, Version, http::Request, usage::Operation};
 
 pub use tokens::{Fixed, Token, Tokens};
 
-use crate::object::{Answer, Attributes, Bucket, Coming, Condition, Content, Fetched, Known, Sums, Wire, WireOptions, encode_part};
+use crate::object::{Answer, Attributes, Bucket, Coming, Condition, Content, Fetched, Known, Sums, Wire, WireOptions, encode_part, header_value, mark};
 use resource::Resource;
 use tokens::Purse;
 
@@ -75,7 +75,8 @@ impl Ask {
     }
 
     fn with(mut self, name: header::HeaderName, value: &str) -> Result<Self> {
-        self.headers.insert(name, header_value(value)?);
+        let value = header_value(name.as_str(), value)?;
+        self.headers.insert(name, value);
         Ok(self)
     }
 
@@ -158,12 +159,12 @@ impl Gcs {
         let mut request = http::Request::builder().method(&ask.method).uri(&ask.uri).body(ask.body.clone()).map_err(invalid)?;
         *request.headers_mut() = ask.headers.clone();
         if let Some(token) = token {
-            let mut value = header_value(&format!("Bearer {token}"))?;
+            let mut value = header_value("authorization", &format!("Bearer {token}"))?;
             value.set_sensitive(true);
             request.headers_mut().insert(header::AUTHORIZATION, value);
         }
         if let Some(project) = &self.options.user_project {
-            request.headers_mut().insert("x-goog-user-project", header_value(project)?);
+            request.headers_mut().insert("x-goog-user-project", header_value("x-goog-user-project", project)?);
         }
         Ok(request)
     }
@@ -183,8 +184,7 @@ impl Gcs {
 
     async fn put_whole(&self, name: &str, attributes: &Attributes, body: Bytes, condition: Condition<'_>) -> Result<Said> {
         // The parts are told apart by a line that cannot be in them: 128 bits of chance.
-        let random = &self.wire.env().random;
-        let boundary: String = (0..4).map(|_| format!("{:08x}", (random.unit() * f64::from(u32::MAX)) as u32)).collect();
+        let boundary = mark(&*self.wire.env().random);
         let head = format!("--{boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n");
         let resource = self.resource(name, attributes, &body).to_json();
         let content_type = attributes.content_type.as_deref().unwrap_or("application/octet-stream");
@@ -212,20 +212,10 @@ fn metageneration(version: &Version) -> &str {
     version.split('\n').nth(1).unwrap_or_default()
 }
 
-fn header_value(text: &str) -> Result<HeaderValue> {
-    HeaderValue::from_str(text).map_err(|_| Error::new(Code::ConfigInvalid, "a value that cannot stand in a header"))
-}
-
 fn attributes(answer: &Answer) -> Attributes {
-    let notes = answer.headers.iter().filter_map(|(name, value)| Some((name.as_str().strip_prefix(NOTE)?.to_owned(), value.to_str().ok()?.to_owned())));
     let numbers = answer.header("x-goog-generation").zip(answer.header("x-goog-metageneration"));
-    Attributes {
-        content_type: answer.header(header::CONTENT_TYPE).map(str::to_owned),
-        encoding: answer.header(header::CONTENT_ENCODING).map(str::to_owned),
-        notes: notes.collect(),
-        size: answer.length().unwrap_or(0),
-        version: numbers.map(|(generation, metageneration)| version(generation, metageneration, answer.header(header::ETAG).unwrap_or_default())),
-    }
+    let version = numbers.map(|(generation, metageneration)| version(generation, metageneration, answer.header(header::ETAG).unwrap_or_default()));
+    Attributes { version, ..answer.attributes(NOTE) }
 }
 
 /// Returns the CRC-32C that a body should have, where it arrives as it is stored.

@@ -29,7 +29,9 @@ pub(crate) use again::{again, pause};
 #[cfg(any(feature = "s3", feature = "gcs"))]
 pub(crate) use name::{encode_part, encode_path};
 #[cfg(any(feature = "s3", feature = "gcs"))]
-pub(crate) use wire::{Answer, retry_after};
+pub(crate) use unique::mark;
+#[cfg(any(feature = "s3", feature = "gcs"))]
+pub(crate) use wire::{Answer, header_value, retry_after};
 #[cfg(any(feature = "s3", feature = "gcs"))]
 pub(crate) use {refusal::Refusal, turn::Turn};
 

@@ -10,7 +10,7 @@ use std::{
 use async_lock::{Semaphore, SemaphoreGuardArc};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use parking_lot::Mutex;
 use undercroft_engine::{
     Code, Env, Error, Result, Usage,
@@ -19,6 +19,8 @@ use undercroft_engine::{
     time::Millis,
     usage::{Meter, Operation, Prices},
 };
+
+use super::bucket::Attributes;
 
 /// A body that is read may take a second longer for each so many bytes of it: a deadline alone would cut off large ones.
 /// It may never stand still for as long as an answer may take.
@@ -148,6 +150,18 @@ impl Answer {
         self.header(header::CONTENT_LENGTH)?.parse().ok()
     }
 
+    /// Returns what the headers say of an object whose user metadata begins with `prefix`; versions are each service's own.
+    pub(crate) fn attributes(&self, prefix: &str) -> Attributes {
+        let notes = self.headers.iter().filter_map(|(name, value)| Some((name.as_str().strip_prefix(prefix)?.to_owned(), value.to_str().ok()?.to_owned())));
+        Attributes {
+            content_type: self.header(header::CONTENT_TYPE).map(str::to_owned),
+            encoding: self.header(header::CONTENT_ENCODING).map(str::to_owned),
+            notes: notes.collect(),
+            size: self.length().unwrap_or(0),
+            version: None,
+        }
+    }
+
     /// Says whether the body is this part of an object, and nothing else (RFC 9110, section 14.4).
     pub(crate) fn is_part(&self, range: &Range<u64>) -> bool {
         let wanted = format!("bytes {}-{}/", range.start, range.end - 1);
@@ -262,6 +276,14 @@ impl Stream for Steady {
             }
         }
     }
+}
+
+/// Returns the value of a header.
+///
+/// # Errors
+/// `config_invalid`, naming the header and not the value, which may be a secret.
+pub(crate) fn header_value(name: &str, text: &str) -> Result<HeaderValue> {
+    HeaderValue::from_str(text).map_err(|_| Error::new(Code::ConfigInvalid, format!("the value of `{name}` cannot stand in a header")))
 }
 
 /// Reads `Retry-After` (RFC 9110, section 10.2.3) where it is a number of seconds.

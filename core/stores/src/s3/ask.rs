@@ -20,7 +20,7 @@ use super::{
     sign::{Payload, sign_request},
     tag_of,
 };
-use crate::object::{Answer, Attributes, Condition, base64, encode_part};
+use crate::object::{Answer, Attributes, Condition, base64, encode_part, header_value};
 
 /// What user metadata is called in a header.
 pub(super) const NOTE: &str = "x-amz-meta-";
@@ -122,7 +122,7 @@ impl S3 {
         let payload = if place.is_private { Payload::Unsigned } else { Payload::Signed };
         if *method == Method::PUT && place.is_private {
             let sum = crc32c::crc32c(body).to_be_bytes();
-            request.headers_mut().insert("x-amz-checksum-crc32c", value(&base64::encode(&sum))?);
+            request.headers_mut().insert("x-amz-checksum-crc32c", header_value("x-amz-checksum-crc32c", &base64::encode(&sum))?);
         }
         if let Some(key) = key {
             sign_request(&mut request, key, &place.region, self.wire.env().clock.wall(), payload)?;
@@ -135,7 +135,7 @@ impl S3 {
         let mut headers = HeaderMap::new();
         let mut set = |name: &'static str, text: Option<&str>| -> Result<()> {
             if let Some(text) = text {
-                headers.insert(name, value(text)?);
+                headers.insert(name, header_value(name, text)?);
             }
             Ok(())
         };
@@ -152,7 +152,8 @@ impl S3 {
         }
         for (name, text) in &attributes.notes {
             let name = HeaderName::try_from(format!("{NOTE}{name}")).map_err(|_| Error::new(Code::Internal, format!("`{name}` is no name of a header")))?;
-            headers.insert(name, value(text)?);
+            let value = header_value(name.as_str(), text)?;
+            headers.insert(name, value);
         }
         Ok(headers)
     }
@@ -162,8 +163,4 @@ impl S3 {
         let pairs = self.options.tags.iter().map(|(name, value)| format!("{}={}", encode_part(name), encode_part(value)));
         (!self.options.tags.is_empty()).then(|| pairs.collect::<Vec<_>>().join("&"))
     }
-}
-
-pub(super) fn value(text: &str) -> Result<HeaderValue> {
-    HeaderValue::from_str(text).map_err(|_| Error::new(Code::ConfigInvalid, format!("`{}` cannot stand in a header", text.escape_default())))
 }

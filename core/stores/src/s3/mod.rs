@@ -34,9 +34,9 @@ pub use account::{Account, Fixed};
 pub use aws_credential_types::Credentials;
 pub use sdk::http_client;
 
-use crate::object::{Answer, Attributes, Bucket, Coming, Condition, Content, Fetched, Known, Sums, Wire, WireOptions, base64, encode_path};
+use crate::object::{Answer, Attributes, Bucket, Coming, Condition, Content, Fetched, Known, Sums, Wire, WireOptions, base64, encode_path, header_value};
 use account::Keyring;
-use ask::{NOTE, Said, value};
+use ask::{NOTE, Said};
 use fault::http_date;
 use place::Place;
 
@@ -145,7 +145,7 @@ impl S3 {
     async fn get_once(&self, name: &str, known: Option<&Version>) -> Result<Said> {
         let mut headers = HeaderMap::new();
         if let Some(version) = known {
-            headers.insert(header::IF_NONE_MATCH, value(tag_of(version))?);
+            headers.insert(header::IF_NONE_MATCH, header_value("if-none-match", tag_of(version))?);
         }
         headers.insert("x-amz-checksum-mode", HeaderValue::from_static("ENABLED"));
         self.ask(Operation::Get, Method::GET, name, headers, Bytes::new()).await
@@ -179,14 +179,7 @@ fn is_settled(version: &Version) -> bool {
 }
 
 fn attributes(answer: &Answer) -> Attributes {
-    let notes = answer.headers.iter().filter_map(|(name, value)| Some((name.as_str().strip_prefix(NOTE)?.to_owned(), value.to_str().ok()?.to_owned())));
-    Attributes {
-        content_type: answer.header(header::CONTENT_TYPE).map(str::to_owned),
-        encoding: answer.header(header::CONTENT_ENCODING).map(str::to_owned),
-        notes: notes.collect(),
-        size: answer.length().unwrap_or(0),
-        version: version(&answer.headers),
-    }
+    Attributes { version: version(&answer.headers), ..answer.attributes(NOTE) }
 }
 
 /// Returns what the body should add up to. The CRC-32C of a multipart object is one of checksums, and tells nothing here.
@@ -248,8 +241,8 @@ impl Bucket for S3 {
 
     async fn part(&self, name: &str, version: &Version, range: Range<u64>) -> Result<Content> {
         let mut headers = HeaderMap::new();
-        headers.insert(header::RANGE, value(&format!("bytes={}-{}", range.start, range.end - 1))?);
-        headers.insert(header::IF_MATCH, value(tag_of(version))?);
+        headers.insert(header::RANGE, header_value("range", &format!("bytes={}-{}", range.start, range.end - 1))?);
+        headers.insert(header::IF_MATCH, header_value("if-match", tag_of(version))?);
         match self.ask(Operation::Get, Method::GET, name, headers, Bytes::new()).await? {
             Said::Done(answer) if answer.is_part(&range) => Ok(Content::Coming(Coming(Box::new(answer), Sums::default()))),
             Said::Done(_) => Err(Error::new(Code::Unsupported, "the service does not send parts of objects")),

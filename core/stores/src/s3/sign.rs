@@ -12,11 +12,12 @@ use std::{
 
 use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
 use aws_smithy_types::date_time::{DateTime, Format};
-use http::{HeaderValue, header};
+use http::header;
 use sha2::{Digest, Sha256};
-use undercroft_engine::{Code, Error, Result, http::Request, time::Millis};
+use undercroft_engine::{Result, http::Request, time::Millis};
 
 use super::account::Key;
+use crate::object::header_value;
 
 /// Whether the signature covers the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +39,7 @@ pub(super) struct DayKey {
 /// Signs `request`, which has no query, for S3 in `region`, at the time `now`.
 ///
 /// # Errors
-/// `internal`, when the request has what cannot stand in a header.
+/// `config_invalid`, when a credential or a region cannot stand in a header.
 pub(super) fn sign_request(request: &mut Request, key: &Key, region: &str, now: Millis, payload: Payload) -> Result<()> {
     let stamp = stamp(now);
     let day = &stamp[..8];
@@ -48,10 +49,10 @@ pub(super) fn sign_request(request: &mut Request, key: &Key, region: &str, now: 
     };
     let host = host(request);
     let headers = request.headers_mut();
-    headers.insert("x-amz-date", value(&stamp)?);
-    headers.insert("x-amz-content-sha256", value(&payload)?);
+    headers.insert("x-amz-date", header_value("x-amz-date", &stamp)?);
+    headers.insert("x-amz-content-sha256", header_value("x-amz-content-sha256", &payload)?);
     if let Some(token) = key.credentials.session_token() {
-        let mut token = value(token)?;
+        let mut token = header_value("x-amz-security-token", token)?;
         token.set_sensitive(true);
         headers.insert("x-amz-security-token", token);
     }
@@ -60,7 +61,8 @@ pub(super) fn sign_request(request: &mut Request, key: &Key, region: &str, now: 
     let text = format!("AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{}", hex(&Sha256::digest(canonical)));
     let signature = calculate_signature(&key.on(day, region, now).key, text.as_bytes());
     let id = key.credentials.access_key_id();
-    let mut authorization = value(&format!("AWS4-HMAC-SHA256 Credential={id}/{scope}, SignedHeaders={signed}, Signature={signature}"))?;
+    let authorization = format!("AWS4-HMAC-SHA256 Credential={id}/{scope}, SignedHeaders={signed}, Signature={signature}");
+    let mut authorization = header_value("authorization", &authorization)?;
     authorization.set_sensitive(true);
     request.headers_mut().insert(header::AUTHORIZATION, authorization);
     Ok(())
@@ -138,10 +140,6 @@ impl Key {
         *held = Some(made.clone());
         made
     }
-}
-
-fn value(text: &str) -> Result<HeaderValue> {
-    HeaderValue::from_str(text).map_err(|_| Error::new(Code::Internal, "a request cannot be signed: something in it cannot stand in a header"))
 }
 
 fn hex(bytes: &[u8]) -> String {
