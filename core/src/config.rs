@@ -210,6 +210,7 @@ fn read_tier(value: &Value, at: usize) -> Result<TierConfig> {
     for (name, value) in &merged {
         tier.set(name, value, &place)?;
     }
+    #[cfg(feature = "object")]
     tier.object.check(&place)?;
     Ok(tier)
 }
@@ -253,7 +254,10 @@ impl TierConfig {
                     other => return Err(invalid(format!("`on_error` in {place} is `{other}`; use `miss` or `raise`"))),
                 }
             }
+            #[cfg(feature = "object")]
             _ => self.object.set(name, value, place)?,
+            #[cfg(not(feature = "object"))]
+            _ => {}
         }
         Ok(())
     }

@@ -14,10 +14,16 @@ pub mod config;
 pub mod contract;
 pub mod object;
 pub mod open;
+#[cfg(any(feature = "s3", feature = "gcs"))]
+pub mod services;
 mod settings;
 
 pub use config::{Config, Format, TierConfig};
-pub use object::{Identities, ObjectConfig};
-pub use open::{Opened, Options, open, open_bucket, open_tier};
+pub use object::ObjectConfig;
+#[cfg(feature = "object")]
+pub use open::open_bucket;
+pub use open::{HostStores, Opened, Options, open, open_tier};
+#[cfg(any(feature = "s3", feature = "gcs"))]
+pub use services::Identities;
 pub use undercroft_engine as engine;
 pub use undercroft_stores as stores;

@@ -1,27 +1,21 @@
 //! Object storage in a configuration: the settings of `s3://` and `gs://` tiers.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
+#[cfg(feature = "object")]
 use serde_json::{Map, Value};
-use undercroft_engine::{Error, Result, usage::Prices};
-use undercroft_stores::{WireOptions, gcs::Tokens, s3::Account};
+use undercroft_engine::usage::Prices;
+#[cfg(feature = "object")]
+use undercroft_engine::{Error, Result};
+#[cfg(any(feature = "s3", feature = "gcs"))]
+use undercroft_stores::WireOptions;
 
+#[cfg(feature = "object")]
 use crate::settings::{self, invalid, unknown};
 
 /// How many bytes of bodies a tier keeps to have them confirmed instead of sent.
+#[cfg(feature = "object")]
 const REVALIDATE: u64 = 16 * 1024 * 1024;
-
-/// Who we are to the services of far tiers, where a configuration does not say.
-pub trait Identities: fmt::Debug + Send + Sync {
-    /// Returns the account that AWS's own tools would find, for one profile or the default one.
-    fn aws(&self, profile: Option<&str>) -> Arc<dyn Account>;
-
-    /// Returns the tokens that Google's own tools would find, or those of a service account's file.
-    ///
-    /// # Errors
-    /// `config_invalid` when the file is none.
-    fn google(&self, file: Option<&str>) -> Result<Arc<dyn Tokens>>;
-}
 
 /// What a tier on object storage is made of.
 #[derive(Clone, Default, PartialEq)]
@@ -82,6 +76,7 @@ impl fmt::Debug for ObjectConfig {
 }
 
 impl ObjectConfig {
+    #[cfg(feature = "object")]
     pub(crate) fn set(&mut self, name: &str, value: &Value, place: &str) -> Result<()> {
         let text = || settings::text(value, name, place).map(str::to_owned).map(Some);
         match name {
@@ -114,6 +109,7 @@ impl ObjectConfig {
     }
 
     /// Checks what belongs together.
+    #[cfg(feature = "object")]
     pub(crate) fn check(&self, place: &str) -> Result<()> {
         if self.access_key_id.is_some() != self.secret_access_key.is_some() {
             return Err(invalid(format!("`access_key_id` and `secret_access_key` in {place} belong together")));
@@ -130,17 +126,20 @@ impl ObjectConfig {
         Ok(())
     }
 
+    #[cfg(any(feature = "s3", feature = "gcs"))]
     pub(crate) fn wire(&self, timeout: Option<u64>) -> WireOptions {
         let default = WireOptions::default();
         let concurrency = self.concurrency.map_or(default.concurrency, |limit| limit as usize);
         WireOptions { timeout, concurrency, prices: self.prices.clone() }
     }
 
+    #[cfg(feature = "object")]
     pub(crate) fn revalidate(&self) -> u64 {
         self.revalidate.unwrap_or(REVALIDATE)
     }
 }
 
+#[cfg(feature = "object")]
 /// Reads pairs: an object of texts, or text such as `team=web&kind=cache`.
 fn pairs(value: &Value, name: &str, place: &str) -> Result<Vec<(String, String)>> {
     let wrong = || invalid(format!("`{name}` in {place} must be an object of texts, or text such as `team=web&kind=cache`"));
@@ -155,6 +154,7 @@ fn pairs(value: &Value, name: &str, place: &str) -> Result<Vec<(String, String)>
     }
 }
 
+#[cfg(feature = "object")]
 fn prices(value: &Value, place: &str) -> Result<Prices> {
     let wrong = || -> Error { invalid(format!("`prices` in {place} must be an object of US dollars per request or byte")) };
     let given: &Map<String, Value> = value.as_object().ok_or_else(wrong)?;

@@ -1,22 +1,22 @@
 //! Opening: from a configuration to a cache.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
+#[cfg(feature = "far")]
+use undercroft_engine::layers::{Dedupe, Guard};
 use undercroft_engine::{
-    Cache, Chain, Env, Error, Near, NearTier, Result, Store, Tier,
-    layers::{Dedupe, Faults, Guard, Layer, Shape},
+    Cache, Chain, Env, Near, NearTier, Result, Store, Tier,
+    layers::{Faults, Layer, Shape},
     near::{Limits, Remains},
 };
-use undercroft_stores::{
-    Memory, Objects,
-    gcs::{self, Gcs, GcsOptions, Tokens},
-    object::Bucket,
-    s3::{Account, Credentials, Fixed, S3, S3Options},
-};
+use undercroft_stores::Memory;
+#[cfg(feature = "object")]
+use undercroft_stores::{Objects, object::Bucket};
 
+#[cfg(any(feature = "s3", feature = "gcs"))]
+use crate::services::{self, Identities};
 use crate::{
     config::{Config, TierConfig},
-    object::Identities,
     settings::{invalid, is_object},
 };
 
@@ -25,7 +25,9 @@ pub const SCHEMES: &[&str] = &[
     "memory",
     #[cfg(feature = "local")]
     "file",
+    #[cfg(feature = "s3")]
     "s3",
+    #[cfg(feature = "gcs")]
     "gs",
 ];
 
@@ -37,13 +39,27 @@ pub struct Options {
     /// Where the near tier leaves what it removes, for a host that glances at it.
     pub remains: Option<Arc<Remains>>,
     /// Who we are to the services of far tiers.
+    #[cfg(any(feature = "s3", feature = "gcs"))]
     pub identities: Option<Arc<dyn Identities>>,
     /// The variables of the environment that stores look at; none by default.
     pub variables: Option<fn(&str) -> Option<String>>,
+    /// Stores that are not made here.
+    pub host: Option<Arc<dyn HostStores>>,
+}
+
+/// Opens tiers on stores that the host has.
+pub trait HostStores: fmt::Debug + Send + Sync {
+    /// Opens the store of a tier, if its scheme is one of the host's.
+    ///
+    /// # Errors
+    /// What the store says when it cannot be opened.
+    fn open(&self, tier: &TierConfig, env: &Env) -> Result<Option<Arc<dyn Store>>>;
 }
 
 impl Options {
-    fn variable(&self, name: &str) -> Option<String> {
+    /// Looks up a variable that is not empty.
+    #[cfg(any(feature = "s3", feature = "gcs"))]
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
         self.variables.and_then(|variables| variables(name)).filter(|value| !value.is_empty())
     }
 }
@@ -95,6 +111,7 @@ pub fn open_tier(tier: &TierConfig, env: &Env, options: &Options) -> Result<Tier
 }
 
 /// Opens one far tier on a bucket that the host has, as if it had been opened here.
+#[cfg(feature = "object")]
 pub fn open_bucket(tier: &TierConfig, bucket: impl Bucket, env: &Env) -> Tier {
     let store = Arc::new(Objects::new(bucket, tier.object.revalidate(), env.clone()));
     placed(tier, layered(store, tier, "", env))
@@ -106,11 +123,14 @@ fn placed(tier: &TierConfig, store: Arc<dyn Store>) -> Tier {
 
 /// Puts the layers around a store: what is nearest to it is tried again most cheaply.
 fn layered(store: Arc<dyn Store>, tier: &TierConfig, namespace: &str, env: &Env) -> Arc<dyn Store> {
-    let guarded = if tier.guard == Guard::default() { store } else { tier.guard.wrap(store, env) };
+    #[cfg(feature = "far")]
+    let store = if tier.guard == Guard::default() { store } else { tier.guard.wrap(store, env) };
     let prefix = format!("{}{namespace}", folder(tier));
     // Always: what others have compressed is read by those who compress nothing.
-    let shaped = Shape { prefix, compress: tier.compress, max_value: tier.max_value }.wrap(guarded, env);
-    if tier.object.dedupe { Dedupe.wrap(shaped, env) } else { shaped }
+    let store = Shape { prefix, compress: tier.compress, max_value: tier.max_value }.wrap(store, env);
+    #[cfg(feature = "far")]
+    let store = if tier.object.dedupe { Dedupe.wrap(store, env) } else { store };
+    store
 }
 
 /// Returns what stands before keys in a bucket: the `prefix` as it is, or the path of the URL as a folder.
@@ -122,21 +142,17 @@ fn folder(tier: &TierConfig) -> String {
     }
 }
 
-/// Returns the bucket of a URL.
-fn bucket(tier: &TierConfig) -> Result<&str> {
-    let bucket = tier.target.split('/').next().unwrap_or_default();
-    if bucket.is_empty() {
-        return Err(invalid(format!("tier `{}` names no bucket: use `{}://bucket/folder`", tier.name, tier.scheme)));
-    }
-    Ok(bucket)
-}
-
 fn limits(tier: &TierConfig) -> Limits {
     let default = Limits::default();
     Limits { max_entries: tier.max_entries.unwrap_or(default.max_entries), max_bytes: tier.max_bytes }
 }
 
 fn open_store(tier: &TierConfig, env: &Env, options: &Options) -> Result<Arc<dyn Store>> {
+    if let Some(host) = &options.host
+        && let Some(store) = host.open(tier, env)?
+    {
+        return Ok(store);
+    }
     match tier.scheme.as_str() {
         "memory" => Ok(Arc::new(Memory::new(Arc::new(Near::new(limits(tier))), env.clone()))),
         #[cfg(feature = "local")]
@@ -148,60 +164,10 @@ fn open_store(tier: &TierConfig, env: &Env, options: &Options) -> Result<Arc<dyn
             let options = undercroft_stores::LocalOptions { max_bytes: tier.max_bytes.or(default.max_bytes), durable: tier.durable };
             Ok(Arc::new(undercroft_stores::Local::open(&tier.target, options, env.clone())?))
         }
-        "s3" => open_s3(tier, env, options),
-        "gs" => open_gcs(tier, env, options),
+        #[cfg(feature = "s3")]
+        "s3" => services::open_s3(tier, env, options),
+        #[cfg(feature = "gcs")]
+        "gs" => services::open_gcs(tier, env, options),
         other => Err(invalid(format!("tier `{}` has the scheme `{other}`; this build opens {}", tier.name, SCHEMES.join(", ")))),
     }
-}
-
-fn no_credentials(tier: &TierConfig) -> Error {
-    invalid(format!("tier `{}` needs credentials: this environment has none of its own", tier.name))
-}
-
-fn open_s3(tier: &TierConfig, env: &Env, options: &Options) -> Result<Arc<dyn Store>> {
-    let given = tier.object.clone();
-    let wire = given.wire(tier.guard.timeout);
-    let account: Arc<dyn Account> = match (given.access_key_id, given.secret_access_key) {
-        _ if given.anonymous => Arc::new(Fixed { region: None, credentials: None }),
-        (Some(id), Some(secret)) => {
-            let credentials = Credentials::new(id, secret, given.session_token, None, "undercroft");
-            Arc::new(Fixed { region: None, credentials: Some(credentials) })
-        }
-        _ => options.identities.as_ref().ok_or_else(|| no_credentials(tier))?.aws(given.profile.as_deref()),
-    };
-    let s3 = S3Options {
-        bucket: bucket(tier)?.to_owned(),
-        // As AWS's own tools do, also where the credentials were given.
-        region: given.region.or_else(|| options.variable("AWS_REGION")).or_else(|| options.variable("AWS_DEFAULT_REGION")),
-        endpoint_url: given.endpoint_url.or_else(|| options.variable("AWS_ENDPOINT_URL_S3")).or_else(|| options.variable("AWS_ENDPOINT_URL")),
-        path_style: given.path_style,
-        use_fips: given.use_fips,
-        use_dual_stack: given.use_dual_stack,
-        storage_class: given.storage_class,
-        sse: given.sse,
-        sse_kms_key_id: given.kms_key,
-        request_payer: given.request_payer,
-        tags: given.tags,
-    };
-    Ok(Arc::new(Objects::new(S3::new(s3, wire, account, env.clone())?, tier.object.revalidate(), env.clone())))
-}
-
-fn open_gcs(tier: &TierConfig, env: &Env, options: &Options) -> Result<Arc<dyn Store>> {
-    let given = tier.object.clone();
-    let wire = given.wire(tier.guard.timeout);
-    let emulator = options.variable("STORAGE_EMULATOR_HOST").filter(|_| given.endpoint_url.is_none());
-    let is_emulated = emulator.is_some() && given.token.is_none() && given.credentials.is_none();
-    let tokens: Arc<dyn Tokens> = match given.token {
-        _ if given.anonymous || is_emulated => Arc::new(gcs::Fixed(None)),
-        Some(token) => Arc::new(gcs::Fixed(Some(token))),
-        None => options.identities.as_ref().ok_or_else(|| no_credentials(tier))?.google(given.credentials.as_deref())?,
-    };
-    let gcs = GcsOptions {
-        bucket: bucket(tier)?.to_owned(),
-        endpoint_url: given.endpoint_url.or(emulator),
-        storage_class: given.storage_class,
-        kms_key: given.kms_key,
-        user_project: given.user_project,
-    };
-    Ok(Arc::new(Objects::new(Gcs::new(gcs, wire, tokens, env.clone())?, tier.object.revalidate(), env.clone())))
 }

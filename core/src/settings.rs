@@ -72,7 +72,7 @@ pub const POLICY: &[Setting] = &[
 ];
 
 /// Stores that keep bytes, and may fail.
-const FAR: &[&str] = &["file", "s3", "gs"];
+const FAR: &[&str] = &["file", "s3", "gs", "keyvalue"];
 /// Stores on object storage.
 const OBJECT: &[&str] = &["s3", "gs"];
 const S3: &[&str] = &["s3"];

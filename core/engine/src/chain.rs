@@ -99,13 +99,12 @@ impl Chain {
     /// # Errors
     /// `config_invalid` when it is empty or two tiers have the same name.
     pub fn new(near: Option<NearTier>, far: Vec<Tier>) -> Result<Self> {
-        let mut names: Vec<&str> = near.iter().map(|tier| &*tier.name).chain(far.iter().map(|tier| &*tier.name)).collect();
+        let names: Vec<&str> = near.iter().map(|tier| &*tier.name).chain(far.iter().map(|tier| &*tier.name)).collect();
         if names.is_empty() {
             return Err(Error::new(Code::ConfigInvalid, "a chain needs at least one tier"));
         }
-        names.sort_unstable();
-        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(Error::new(Code::ConfigInvalid, format!("two tiers are called `{}`", twice[0])));
+        if let Some(twice) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
+            return Err(Error::new(Code::ConfigInvalid, format!("two tiers are called `{}`", twice.1)));
         }
         let far_counts = far.iter().map(|_| TierCounts::default()).collect();
         Ok(Self { near, far, near_counts: TierCounts::default(), far_counts })

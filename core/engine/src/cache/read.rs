@@ -19,6 +19,12 @@ struct Near {
     refresh_is_due: bool,
 }
 
+/// How far a read came without waiting.
+enum Entered {
+    Near(Outcome),
+    Flight(Joined),
+}
+
 impl Cache {
     /// Gets the entry under `key` if it may be served at all. Never waits for a loader.
     ///
@@ -73,17 +79,35 @@ impl Cache {
     /// `closed`; `conflict` when a loader waits for itself; `timeout` when another caller's load takes too long;
     /// the error of a far tier with `on_error = "raise"`.
     pub async fn begin(&self, key: &Key, ask: &Ask) -> Result<Outcome> {
+        match self.enter(key, ask)? {
+            Entered::Near(outcome) => Ok(outcome),
+            Entered::Flight(Joined::Holder(lease)) => self.explore(lease, ask).await,
+            Entered::Flight(Joined::Waiter(waiting)) => self.wait(key, waiting, ask).await,
+        }
+    }
+
+    /// Like [`Cache::begin`], for a caller that cannot wait for another one: `None` when another caller is loading.
+    ///
+    /// # Errors
+    /// As [`Cache::begin`], but for `timeout`.
+    pub async fn begin_or_busy(&self, key: &Key, ask: &Ask) -> Result<Option<Outcome>> {
+        match self.enter(key, ask)? {
+            Entered::Near(outcome) => Ok(Some(outcome)),
+            Entered::Flight(Joined::Holder(lease)) => self.explore(lease, ask).await.map(Some),
+            Entered::Flight(Joined::Waiter(_)) => Ok(None),
+        }
+    }
+
+    /// Looks near, and joins the flight of `key` when that is not enough.
+    fn enter(&self, key: &Key, ask: &Ask) -> Result<Entered> {
         self.check_open()?;
         // In a forked child nothing is planned yet.
         self.sweep_in_time(self.inner.env.clock.coarse());
         let window = ask.policy.window();
         if let Some(near) = self.look_near(key, window, ask).filter(|near| near.state != State::Spare) {
-            return Ok(self.outcome(key, near));
+            return Ok(Entered::Near(self.outcome(key, near)));
         }
-        match self.inner.flights.join(key, &ask.lineage)? {
-            Joined::Holder(lease) => self.explore(lease, ask).await,
-            Joined::Waiter(waiting) => self.wait(key, waiting, ask).await,
-        }
+        self.inner.flights.join(key, &ask.lineage).map(Entered::Flight)
     }
 
     /// Looks far before a stale entry is loaded again: another process may have refreshed it.

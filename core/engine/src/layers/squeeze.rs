@@ -1,8 +1,10 @@
 //! Squeezing: bodies compressed and made plain again.
 
+#[cfg(feature = "gzip")]
 use std::io::{Read, Write};
 
 use bytes::Bytes;
+#[cfg(feature = "gzip")]
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 
 use crate::{
@@ -40,43 +42,61 @@ const SAMPLE: usize = 32 * 1024;
 /// Of a large body a few samples are compressed first: images and archives cost neither the time nor the memory.
 ///
 /// # Errors
-/// `unsupported` for Zstandard in a build without it.
+/// `unsupported` for a way that the build has not.
 pub(crate) fn squeeze(bytes: &[u8], how: Squeeze) -> Result<Option<Vec<u8>>> {
-    if bytes.len() < WORTH_COMPRESSING || (bytes.len() >= SAMPLED && !shrinks(bytes)) {
+    if bytes.len() < WORTH_COMPRESSING || (bytes.len() >= SAMPLED && !shrinks(bytes)?) {
         return Ok(None);
     }
     let packed = match how {
-        Squeeze::Gzip(level) => gzip(bytes, level),
+        Squeeze::Gzip(level) => gzip(bytes, level)?,
         Squeeze::Zstd(level) => zstd(bytes, level)?,
     };
     Ok(Some(packed).filter(|packed| packed.len() < bytes.len()))
 }
 
 /// Says whether any of three samples loses a thirtieth of its length.
-fn shrinks(bytes: &[u8]) -> bool {
-    let starts = [0, bytes.len() / 2, bytes.len() - SAMPLE];
-    starts.iter().any(|start| gzip(&bytes[*start..*start + SAMPLE], 1).len() < SAMPLE - SAMPLE / 30)
+fn shrinks(bytes: &[u8]) -> Result<bool> {
+    for start in [0, bytes.len() / 2, bytes.len() - SAMPLE] {
+        if gzip(&bytes[start..start + SAMPLE], 1)?.len() < SAMPLE - SAMPLE / 30 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Makes a body plain again.
 ///
 /// # Errors
-/// `corrupt` when it is not what `encoding` says; `unsupported` for Zstandard in a build without it.
+/// `corrupt` when it is not what `encoding` says; `unsupported` for a way that the build has not.
 pub(crate) fn unsqueeze(bytes: Bytes, encoding: Encoding) -> Result<Bytes> {
     match encoding {
         Encoding::Identity => Ok(bytes),
-        Encoding::Gzip => {
-            let mut plain = Vec::with_capacity(bytes.len() * 3);
-            GzDecoder::new(&*bytes).read_to_end(&mut plain).map_err(|error| Error::new(Code::Corrupt, format!("gzip body: {error}")))?;
-            Ok(plain.into())
-        }
+        Encoding::Gzip => gunzip(&bytes).map(Bytes::from),
         Encoding::Zstd => unzstd(&bytes).map(Bytes::from),
     }
 }
 
-fn gzip(bytes: &[u8], level: u32) -> Vec<u8> {
+#[cfg(feature = "gzip")]
+fn gzip(bytes: &[u8], level: u32) -> Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 2), Compression::new(level));
-    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("writing to memory does not fail")
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).map_err(|error| Error::new(Code::Internal, format!("gzip: {error}")))
+}
+
+#[cfg(feature = "gzip")]
+fn gunzip(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut plain = Vec::with_capacity(bytes.len() * 3);
+    GzDecoder::new(bytes).read_to_end(&mut plain).map_err(|error| Error::new(Code::Corrupt, format!("gzip body: {error}")))?;
+    Ok(plain)
+}
+
+#[cfg(not(feature = "gzip"))]
+fn gzip(_bytes: &[u8], _level: u32) -> Result<Vec<u8>> {
+    Err(Error::new(Code::Unsupported, "this build writes no gzip"))
+}
+
+#[cfg(not(feature = "gzip"))]
+fn gunzip(_bytes: &[u8]) -> Result<Vec<u8>> {
+    Err(Error::new(Code::Unsupported, "this build reads no gzip"))
 }
 
 #[cfg(feature = "zstd")]
@@ -99,7 +119,7 @@ fn unzstd(_bytes: &[u8]) -> Result<Vec<u8>> {
     Err(Error::new(Code::Unsupported, "this build reads no zstd"))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "gzip"))]
 mod tests {
     use super::*;
 

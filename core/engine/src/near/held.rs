@@ -9,12 +9,14 @@ use std::{
     },
 };
 
+use bytes::Bytes;
+
 use super::node::{BOXED, Node};
 use crate::{
     entry::Life,
     env::Clock,
     time::{FOREVER, Millis},
-    value::{Object, Raw, Value},
+    value::{Codec, Object, Raw, Value},
 };
 
 /// An entry of a near tier. Cheap to clone; clones are the same entry.
@@ -177,6 +179,11 @@ impl Held {
             Some(value) => value.clone(),
             None => Value::live(Arc::new(self.clone()), self.size()),
         }
+    }
+
+    /// Returns the first form of the value that has bytes, where it stays.
+    pub fn encoded(&self) -> Option<(Codec, &Bytes)> {
+        self.node().boxed()?.encoded()
     }
 
     /// Says whether the host's own object is kept, and not its bytes.
