@@ -17,13 +17,18 @@ IN_VENV := source $(VENV)/bin/activate &&
 # An S3 server that others wrote, for tests and benches.
 export UNDERCROFT_S3_SERVER := $(CARGO_TARGET_DIR)/release/undercroft-s3-server
 
-.PHONY: help tools venv wheel install servers demo test test-rust test-python check check-rust check-python bench stress
+# The WebAssembly components: with every store, with memory alone, over a key-value store of the host's; and one for tests.
+export UNDERCROFT_COMPONENTS := $(UNDERCROFT_CACHE)/components
+BUILD_COMPONENT := bindings/component/build.sh
+
+.PHONY: help tools venv wheel install servers node-tools component demo test test-rust test-python test-component test-languages check check-rust check-python bench stress
 
 help:
 	@echo 'make demo    real work on real input, in under a minute (after the first build)'
 	@echo 'make test    every test, from Rust and Python'
 	@echo 'make check   formatting, lints, types, stubs'
 	@echo 'make bench   ratios against the peers, and whether each bar holds; BENCHES="hit ways" for some of them'
+	@echo 'make component  the WebAssembly components, in $(UNDERCROFT_COMPONENTS), and the npm subpath undercroft/component'
 	@echo 'make stress  threads, deletes and evictions under valgrind'
 	@echo
 	@echo 'PYTHON=python3.13 for another Python'
@@ -48,16 +53,43 @@ install: wheel
 servers: tools
 	cargo build -q --release --locked -p undercroft-s3-server
 
+node-tools: node/node_modules/.package-lock.json
+
+node/node_modules/.package-lock.json: node/package-lock.json | tools
+	@tests/tools.sh $(PYTHON) npm
+	cd node && npm install --no-save --silent --no-audit --no-fund
+	@touch $@
+
+component: node-tools
+	$(BUILD_COMPONENT) undercroft-component component $(UNDERCROFT_COMPONENTS)/undercroft.wasm
+	$(BUILD_COMPONENT) undercroft-component component-small $(UNDERCROFT_COMPONENTS)/undercroft-memory.wasm --no-default-features
+	$(BUILD_COMPONENT) undercroft-component component $(UNDERCROFT_COMPONENTS)/undercroft-middleware.wasm --features middleware
+	$(BUILD_COMPONENT) undercroft-consumer component-small $(UNDERCROFT_COMPONENTS)/consumer.wasm
+	bindings/component/transpile.sh $(UNDERCROFT_COMPONENTS)/undercroft.wasm node/component
+
 demo: install
 	@$(VENV)/bin/python tests/demo/analyse.py
 
-test: test-rust test-python
+test: test-rust test-component test-python test-languages
 
 test-rust: tools
 	cargo test -q --locked
 
 test-python: install servers
 	cd tests/python && $(VENV)/bin/python -X faulthandler -m pytest
+
+# One selection of packages, so that cargo builds what they share once.
+test-component: component servers
+	cargo test -q --locked --release -p undercroft-component-tests -p undercroft-host -- --nocapture
+	cd tests/node && node --test component.test.js
+	node/node_modules/.bin/tsc -p tests/node
+
+# What one language puts, the others get.
+test-languages: export UNDERCROFT_SHELVES := rust=$(CARGO_TARGET_DIR)/debug/undercroft-shelf:component=$(CARGO_TARGET_DIR)/release/undercroft-component-shelf
+test-languages: install servers component
+	cargo build -q --locked -p undercroft-tests --bins
+	cargo build -q --locked --release -p undercroft-component-tests -p undercroft-host --bins
+	cd tests/languages && $(VENV)/bin/python -m pytest
 
 check: check-rust check-python
 
@@ -66,7 +98,7 @@ check-rust: venv
 	source $(VENV)/bin/activate && cargo clippy -q --locked --workspace --exclude undercroft-bench-peers --all-targets -- -D warnings
 
 check-python: install
-	cd python && $(VENV)/bin/ruff format --check . ../tests/python ../tests/demo ../tests/bench && $(VENV)/bin/ruff check .
+	cd python && $(VENV)/bin/ruff format --check . ../tests/python ../tests/languages ../tests/demo ../tests/bench && $(VENV)/bin/ruff check .
 	cd python && $(VENV)/bin/mypy && $(VENV)/bin/mypy --no-incremental ../tests/python/typed.py
 	cd $(UNDERCROFT_CACHE) && $(VENV)/bin/python -m mypy.stubtest undercroft._native --allowlist $(CURDIR)/tests/python/stubtest.txt
 
@@ -75,10 +107,11 @@ $(BENCH_VENV)/ready: tests/bench/requirements.txt | tools
 	$(BENCH_VENV)/bin/pip install -q -r tests/bench/requirements.txt
 	@touch $@
 
-bench: wheel servers $(BENCH_VENV)/ready
+bench: wheel servers component $(BENCH_VENV)/ready
 	cargo build -q --release --locked -p undercroft-bench-peers
+	cargo build -q --release --locked -p undercroft-component-tests -p undercroft-host --bins
 	@$(BENCH_VENV)/bin/pip install -q --force-reinstall --no-deps $(UNDERCROFT_CACHE)/wheels-$(TAG)/*.whl
-	cd tests && UNDERCROFT_BENCH_PEERS=$(CARGO_TARGET_DIR)/release/undercroft-bench-peers $(BENCH_VENV)/bin/python -m bench $(BENCHES)
+	cd tests && UNDERCROFT_BENCH_PEERS=$(CARGO_TARGET_DIR)/release/undercroft-bench-peers UNDERCROFT_COMPONENT_BENCH=$(CARGO_TARGET_DIR)/release/undercroft-component-bench $(BENCH_VENV)/bin/python -m bench $(BENCHES)
 
 # What the interpreter itself does with memory is not ours to find fault with: only wrong addresses count.
 stress: install

@@ -49,6 +49,22 @@ fn imports_go_one_way() {
 }
 
 #[test]
+fn the_component_takes_the_core_directly() {
+    let dependencies = names("undercroft-component");
+    assert!(dependencies.iter().any(|name| name == "undercroft"));
+    for foreign in ["undercroft-native", "undercroft-host", "reqwest", "rustls", "hyper", "zstd", "rusqlite", "wasmtime"] {
+        assert!(!dependencies.iter().any(|name| name == foreign), "the component depends on `{foreign}`");
+    }
+    // And only it knows WASI's interfaces; its host knows it by these alone.
+    for package in ["undercroft-engine", "undercroft-stores", "undercroft", "undercroft-native", "undercroft-python"] {
+        for wasi in ["wit-bindgen", "wasmtime"] {
+            assert!(!names(package).iter().any(|name| name == wasi), "`{package}` depends on `{wasi}`");
+        }
+    }
+    assert!(!names("undercroft-host").iter().any(|name| name == "undercroft-engine"), "the host depends on the core");
+}
+
+#[test]
 fn the_core_owns_no_runtime() {
     for package in ["undercroft-engine", "undercroft-stores", "undercroft"] {
         for runtime in ["reqwest", "hyper", "rustls", "pyo3"] {
