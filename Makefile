@@ -1,7 +1,7 @@
 # Everything anybody needs: make demo, make test, make check, make bench.
 #
-# Needs a Rust toolchain and Python >= 3.10; everything else is set up here. What is built and downloaded stays outside
-# the checkout: set UNDERCROFT_CACHE to choose where.
+# Needs a Rust toolchain, Python >= 3.10 and Node >= 20; everything else is set up here. What is built and downloaded stays outside
+# the checkout (set UNDERCROFT_CACHE to choose where), but for node's packages and what is made of the component for them.
 
 SHELL := /bin/bash
 UNDERCROFT_CACHE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/undercroft
@@ -57,6 +57,7 @@ node-tools: node/node_modules/.package-lock.json
 
 node/node_modules/.package-lock.json: node/package-lock.json | tools
 	@tests/tools.sh $(PYTHON) npm
+	@node -e 'process.exit(parseInt(process.versions.node) < 20)' || { echo "undercroft: node $$(node --version) is older than 20" >&2; exit 1; }
 	cd node && npm install --no-save --silent --no-audit --no-fund
 	@touch $@
 

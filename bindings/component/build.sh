@@ -5,6 +5,7 @@
 # With a toolchain as `toolchain.sh` finds it; CARGO_TARGET_DIR says where cargo builds. If node's packages are installed
 # (`make node-tools`), Binaryen's wasm-opt makes the result a seventh smaller.
 set -euo pipefail
+shopt -s inherit_errexit
 here=$(cd "$(dirname "$0")" && pwd)
 package=${1:?which package}
 profile=${2:?which profile}
@@ -24,6 +25,9 @@ build() (
   # shellcheck disable=SC2154 # toolchain.sh says which.
   folder=${CARGO_TARGET_DIR:-$here/../../target}/component-$wasm_kind
   cd "$here"
+  # What a panic says names files: none of this machine's.
+  sources=$("${RUSTC:-rustc}" --print sysroot)/lib/rustlib/src/rust
+  export RUSTFLAGS="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src= --remap-path-prefix=$sources=std"
   # shellcheck disable=SC2154
   cargo build --quiet --locked -p "$package" --profile "$profile" --target wasm32-wasip2 --target-dir "$folder" "${wasm_flags[@]}" "$@" >&2
   echo "$folder/wasm32-wasip2/$profile/${package//-/_}.wasm"

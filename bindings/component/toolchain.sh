@@ -89,6 +89,7 @@ if [ "$mode" != debian ] && has_target; then
   exit
 fi
 [ "$mode" != rustup ] || { say "no standard library for $target; run: rustup target add $target"; exit 2; }
+[ "$(uname -m)" = x86_64 ] || { say "no standard library for $target; run: rustup target add $target"; exit 2; }
 command -v apt-get >/dev/null || { say "no standard library for $target and no apt-get; run: rustup target add $target"; exit 2; }
 
 export LD_LIBRARY_PATH=$home/usr/lib/x86_64-linux-gnu${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}

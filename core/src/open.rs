@@ -89,16 +89,26 @@ pub fn open(config: &Config, env: &Env, options: &Options) -> Result<Opened> {
             near = Some(NearTier { name, near: Arc::new(Near::with_remains(limits(tier), options.remains.clone())), max_ttl: tier.max_ttl });
             continue;
         }
-        let mut store = open_store(tier, env, options).map_err(|error| error.at(&name))?;
-        if options.faults {
-            let plan = Faults::default();
-            store = plan.wrap(store, env);
-            faults.push((name.clone(), plan));
-        }
+        let store = open_store(tier, env, options).map_err(|error| error.at(&name))?;
+        let store = if options.faults { with_faults(store, &name, env, &mut faults) } else { store };
         let namespace = config.namespace.as_ref().map_or_else(String::new, |namespace| format!("{namespace}:"));
         far.push(placed(tier, layered(store, tier, &namespace, env)));
     }
     Ok(Opened { cache: Cache::new(Chain::new(near, far)?, config.policy, env.clone())?, faults })
+}
+
+/// Lets a tier be made to fail.
+#[cfg(feature = "far")]
+fn with_faults(store: Arc<dyn Store>, name: &Arc<str>, env: &Env, faults: &mut Vec<(Arc<str>, Faults)>) -> Arc<dyn Store> {
+    let plan = Faults::default();
+    faults.push((name.clone(), plan.clone()));
+    plan.wrap(store, env)
+}
+
+/// Memory alone does not fail.
+#[cfg(not(feature = "far"))]
+fn with_faults(store: Arc<dyn Store>, _name: &Arc<str>, _env: &Env, _faults: &mut Vec<(Arc<str>, Faults)>) -> Arc<dyn Store> {
+    store
 }
 
 /// Opens one far tier by itself.

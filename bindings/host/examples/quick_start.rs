@@ -4,7 +4,7 @@ use undercroft_host::{Host, Outcome, Settings, Value};
 
 fn main() -> undercroft_host::Result<()> {
     let host = Host::load("undercroft.wasm")?;
-    let settings = Settings::default().memory(256 << 20).allow("s3.eu-west-1.amazonaws.com");
+    let settings = Settings::default().memory(256 << 20).allow("*.s3.eu-west-1.amazonaws.com");
     let cache = host.instantiate(&settings)?.open(r#"{ "tiers": ["memory://"], "policy": { "ttl": "5m", "stale": "1m" } }"#)?;
 
     if let Outcome::Miss(lease) = cache.begin("user:42")? {

@@ -133,7 +133,7 @@ impl Cache {
     /// Puts `value` into every tier, the furthest first.
     ///
     /// # Errors
-    /// As [`Cache::get`]; `corrupt` when the bytes are not what they are said to be.
+    /// As [`Cache::get`]; `corrupt` when the bytes are not what they are said to be, and others read them.
     pub fn put(&self, key: &str, value: &Value, policy: Option<&Policy>) -> Result<()> {
         ask!(self.call_put(key, value, policy.copied()))
     }
@@ -301,7 +301,7 @@ impl Lease {
         Ok(self.instance.call(|store, exports| exports.undercroft_cache_cache().lease().call_fail(store, self.handle))??)
     }
 
-    /// Looks far before a stale entry is loaded again; an entry that is returned ends the lease.
+    /// Looks far before a stale entry is loaded again; an entry that is returned ends the lease, and so does an error.
     ///
     /// # Errors
     /// `lease-lost` when it has been used; the error of a tier that raises.

@@ -14,7 +14,7 @@ pub enum Limit {
     Memory,
     /// The fuel of one call ([`Settings::fuel`](crate::Settings::fuel)).
     Fuel,
-    /// The time of one call ([`Settings::deadline`](crate::Settings::deadline)).
+    /// The computing time of one call ([`Settings::deadline`](crate::Settings::deadline)).
     Deadline,
 }
 

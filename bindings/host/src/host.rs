@@ -128,7 +128,7 @@ pub struct Host {
     component: Component,
     pre: ComponentPre<State>,
     metering: Metering,
-    _ticker: Option<Arc<Ticker>>,
+    ticker: Option<Arc<Ticker>>,
 }
 
 impl std::fmt::Debug for Host {
@@ -159,7 +159,7 @@ impl Host {
         keyvalue::add_to_linker::<State, HasStores>(&mut linker, State::stores).map_err(failed)?;
         let pre = linker.instantiate_pre(&component).and_then(ComponentPre::new).map_err(failed)?;
         let ticker = (metering == Metering::Time).then(|| Arc::new(Ticker::start(&engine)));
-        Ok(Self { component, pre, metering, _ticker: ticker })
+        Ok(Self { component, pre, metering, ticker })
     }
 
     /// Writes the compiled component for [`Builder::load_compiled`].
@@ -183,12 +183,12 @@ impl Host {
         if settings.deadline.is_some() && self.metering != Metering::Time {
             return Err(Error::Load("time is limited, but this host does not meter it: use `Metering::Time`".to_owned()));
         }
-        Instance::new(&self.pre, settings, self.metering)
+        Instance::new(&self.pre, settings, self.metering, self.ticker.clone())
     }
 }
 
-/// Moves time on for the calls that are limited by it.
-struct Ticker(Arc<AtomicBool>);
+/// Moves time on for the calls that are limited by it, as long as a host or an instance has it.
+pub(crate) struct Ticker(Arc<AtomicBool>);
 
 impl Ticker {
     fn start(engine: &Engine) -> Self {

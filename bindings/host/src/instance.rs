@@ -1,15 +1,19 @@
 //! Instances: sandboxes of their own, and how they are called.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use wasmtime::{Store, Trap, component::ResourceAny};
+use rustix::time::{ClockId, clock_gettime};
+use wasmtime::{Store, Trap, UpdateDeadline, component::ResourceAny};
 
 use crate::{
     Value,
     bindings::{Component, ComponentPre, exports::undercroft::cache::codecs::Codec},
     cache::Cache,
     error::{Error, Limit, Result},
-    host::{Metering, TICK},
+    host::{Metering, TICK, Ticker},
     settings::Settings,
     state::State,
     store::Store as CacheStore,
@@ -23,9 +27,11 @@ struct Inner {
     store: Store<State>,
     exports: Component,
     fuel: Option<u64>,
-    ticks: Option<u64>,
+    deadline: Option<Duration>,
     /// Why the instance is over.
     ended: Option<String>,
+    /// Time goes on for instances that outlive their host.
+    _ticker: Option<Arc<Ticker>>,
 }
 
 impl std::fmt::Debug for Instance {
@@ -35,19 +41,24 @@ impl std::fmt::Debug for Instance {
 }
 
 impl Instance {
-    pub(crate) fn new(pre: &ComponentPre<State>, settings: &Settings, metering: Metering) -> Result<Self> {
+    pub(crate) fn new(pre: &ComponentPre<State>, settings: &Settings, metering: Metering, ticker: Option<Arc<Ticker>>) -> Result<Self> {
         let mut store = Store::new(pre.engine(), State::new(settings));
         store.limiter(|state| state);
         let fuel = (metering == Metering::Fuel).then(|| settings.fuel.unwrap_or(u64::MAX));
-        // One more: the tick that is under way counts as one.
-        let ticks = |deadline: std::time::Duration| u64::try_from(deadline.as_nanos() / TICK.as_nanos()).unwrap_or(u64::MAX / 2) + 1;
-        let ticks = (metering == Metering::Time).then(|| settings.deadline.map_or(u64::MAX / 2, ticks));
-        arm(&mut store, fuel, ticks);
+        let deadline = (metering == Metering::Time).then(|| settings.deadline.unwrap_or(Duration::MAX));
+        if let Some(deadline) = deadline {
+            // Ticks go on while a call waits for the network. What counts is what its thread has computed.
+            store.epoch_deadline_callback(move |context| {
+                let left = deadline.saturating_sub(computed().saturating_sub(context.data().started));
+                Ok(if left.is_zero() { UpdateDeadline::Interrupt } else { UpdateDeadline::Continue(ticks(left)) })
+            });
+        }
+        arm(&mut store, fuel, deadline);
         let exports = match pre.instantiate(&mut store) {
             Ok(exports) => exports,
             Err(error) => return Err(ended(&store, &error).unwrap_or_else(|| Error::load("no instance", &error))),
         };
-        Ok(Self(Arc::new(Mutex::new(Inner { store, exports, fuel, ticks, ended: None }))))
+        Ok(Self(Arc::new(Mutex::new(Inner { store, exports, fuel, deadline, ended: None, _ticker: ticker }))))
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -56,19 +67,23 @@ impl Instance {
 
     /// Calls the component: `work` is given its store and its exports, as `bindgen!` makes them.
     ///
+    /// Nobody else is in the instance meanwhile, `work` itself included: it must not use, or drop, a [`Cache`], [`Lease`](crate::Lease) or
+    /// [`Store`](CacheStore) of this instance.
+    ///
     /// # Errors
     /// [`Error::Limit`] or [`Error::Trap`] when the instance ends.
     pub fn call<T>(&self, work: impl FnOnce(&mut Store<State>, &Component) -> wasmtime::Result<T>) -> Result<T> {
         let mut inner = self.inner();
-        let Inner { store, exports, fuel, ticks, ended: over } = &mut *inner;
+        let Inner { store, exports, fuel, deadline, ended: over, .. } = &mut *inner;
         if let Some(why) = over {
             return Err(Error::Trap(why.clone()));
         }
-        arm(store, *fuel, *ticks);
+        arm(store, *fuel, *deadline);
         work(store, exports).map_err(|error| {
-            let what = ended(store, &error).unwrap_or_else(|| Error::Trap(format!("{error:#}")));
-            *over = Some(what.to_string());
-            what
+            let why = format!("{error:#}");
+            let what = ended(store, &error);
+            *over = Some(what.as_ref().map_or_else(|| why.clone(), ToString::to_string));
+            what.unwrap_or(Error::Trap(why))
         })
     }
 
@@ -119,13 +134,27 @@ impl Instance {
 }
 
 /// Sets what the next call may use.
-fn arm(store: &mut Store<State>, fuel: Option<u64>, ticks: Option<u64>) {
+fn arm(store: &mut Store<State>, fuel: Option<u64>, deadline: Option<Duration>) {
+    store.data_mut().is_out_of_memory = false;
     if let Some(fuel) = fuel {
         store.set_fuel(fuel).expect("fuel is metered by this engine");
     }
-    if let Some(ticks) = ticks {
-        store.set_epoch_deadline(ticks);
+    if let Some(deadline) = deadline {
+        store.data_mut().started = computed();
+        store.set_epoch_deadline(ticks(deadline));
     }
+}
+
+/// Returns how many ticks a time takes: one more, for the one that is under way.
+fn ticks(time: Duration) -> u64 {
+    // Not so many that the sum with those that were could overflow.
+    u64::try_from(time.as_nanos() / TICK.as_nanos()).unwrap_or(u64::MAX).min(u64::MAX / 4) + 1
+}
+
+/// Returns how long this thread has computed so far.
+fn computed() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.cast_unsigned(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// Says which limit has ended the instance, if one has.

@@ -4,7 +4,7 @@
 //! use undercroft_host::{Host, Outcome, Settings, Value};
 //!
 //! let host = Host::load("undercroft.wasm")?;
-//! let instance = host.instantiate(&Settings::default().allow("s3.eu-west-1.amazonaws.com"))?;
+//! let instance = host.instantiate(&Settings::default().allow("*.s3.eu-west-1.amazonaws.com"))?;
 //! let cache = instance.open(r#"{ "tiers": ["memory://", "s3://bucket/cache?region=eu-west-1"], "policy": { "ttl": "5m" } }"#)?;
 //! match cache.begin("user:42")? {
 //!     Outcome::Hit(found) | Outcome::Stale(found) => println!("{:?}", found.entry.value),

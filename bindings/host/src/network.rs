@@ -21,11 +21,13 @@ impl Hosts {
         self.0.push(host.into().to_ascii_lowercase());
     }
 
-    fn allows(&self, authority: &http::uri::Authority) -> bool {
-        let (host, whole) = (authority.host().to_ascii_lowercase(), authority.as_str().to_ascii_lowercase());
+    fn allows(&self, uri: &http::Uri) -> bool {
+        let Some(host) = uri.host().map(str::to_ascii_lowercase) else { return false };
+        let port = uri.port_u16().unwrap_or(if uri.scheme() == Some(&http::uri::Scheme::HTTP) { 80 } else { 443 });
+        let (with_port, address) = (format!("{host}:{port}"), host.trim_matches(['[', ']']));
         self.0.iter().any(|allowed| match allowed.strip_prefix("*.") {
             Some(domain) => host.strip_suffix(domain).is_some_and(|below| below.ends_with('.')),
-            None => allowed == "*" || *allowed == host || *allowed == whole,
+            None => allowed == "*" || *allowed == host || allowed == address || *allowed == with_port,
         })
     }
 }
@@ -37,7 +39,7 @@ impl WasiHttpHooks for Hosts {
         _options: Option<RequestOptions>,
         _processed: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Sent {
-        let allowed = request.uri().authority().is_some_and(|authority| self.allows(authority));
+        let allowed = self.allows(request.uri());
         Box::new(async move { if allowed { send(request).await } else { Err(Error::HttpRequestDenied) } })
     }
 }
@@ -98,5 +100,36 @@ fn failed(error: reqwest::Error) -> Error {
         error if error.is_connect() => Error::DestinationUnavailable,
         error if error.is_body() || error.is_decode() => Error::HttpResponseIncomplete,
         _ => Error::ConnectionTerminated,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_allowed_by_name_port_and_domain() {
+        for (allowed, uri, expected) in [
+            ("example.org", "https://example.org/x", true),
+            ("Example.org", "http://EXAMPLE.org:8080/", true),
+            ("example.org", "https://a.example.org/", false),
+            ("example.org", "https://example.org.evil.net/", false),
+            ("example.org", "https://example.org@evil.net/", false),
+            ("example.org:443", "https://example.org/", true),
+            ("example.org:443", "http://example.org/", false),
+            ("example.org:80", "http://example.org/", true),
+            ("example.org:8080", "http://example.org:8080/", true),
+            ("*.example.org", "https://a.b.example.org/", true),
+            ("*.example.org", "https://example.org/", false),
+            ("*.example.org", "https://badexample.org/", false),
+            ("::1", "http://[::1]:9000/", true),
+            ("[::1]:9000", "http://[::1]:9000/", true),
+            ("*", "http://anything:1/", true),
+        ] {
+            let mut hosts = Hosts::default();
+            hosts.allow(allowed);
+            assert_eq!(hosts.allows(&uri.parse().expect("a URI")), expected, "{allowed}: {uri}");
+        }
+        assert!(!Hosts::default().allows(&"https://example.org/".parse().expect("a URI")));
     }
 }

@@ -24,7 +24,9 @@ impl Settings {
         self
     }
 
-    /// Lets requests out to `host`: a name, a name and a port, `*.name` for all names below it, or `*` for any host.
+    /// Lets requests out to `host`: a name or address, the same with a port, `*.name` for all names below it, or `*` for any host.
+    ///
+    /// S3 puts the name of the bucket before that of the host: `*.s3.eu-west-1.amazonaws.com`.
     #[must_use]
     pub fn allow(mut self, host: impl Into<String>) -> Self {
         self.hosts.allow(host);

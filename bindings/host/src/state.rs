@@ -1,6 +1,6 @@
 //! What belongs to one instance on the host's side.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use wasmtime::{ResourceLimiter, component::ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -21,8 +21,10 @@ pub struct State {
     hosts: Hosts,
     stores: BTreeMap<String, Arc<dyn KeyValue>>,
     memory: usize,
-    /// Whether memory was asked for that the instance may not have.
+    /// Whether the call has asked for memory that the instance may not have.
     pub(crate) is_out_of_memory: bool,
+    /// How long this thread had computed when the call began.
+    pub(crate) started: Duration,
 }
 
 impl State {
@@ -42,6 +44,7 @@ impl State {
             stores: settings.stores.clone(),
             memory: settings.memory.unwrap_or(usize::MAX),
             is_out_of_memory: false,
+            started: Duration::ZERO,
         }
     }
 
@@ -67,6 +70,12 @@ impl ResourceLimiter for State {
         let fits = desired <= self.memory.min(maximum.unwrap_or(usize::MAX));
         self.is_out_of_memory |= !fits;
         Ok(fits)
+    }
+
+    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        // The pool has no more for one instance.
+        self.is_out_of_memory = true;
+        Ok(())
     }
 
     fn table_growing(&mut self, _current: usize, _desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {

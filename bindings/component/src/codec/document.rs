@@ -38,7 +38,10 @@ pub(crate) fn transcode(from: Codec, bytes: &[u8], to: Codec) -> Result<Vec<u8>>
         _ if from == to => Ok(bytes.to_vec()),
         (Codec::UTF8, Codec::RAW) => Ok(bytes.to_vec()),
         (Codec::JSON, Codec::MSGPACK) => {
-            let document: Document = serde_json::from_slice(bytes).map_err(|error| lossy(&error))?;
+            if let Some(number) = long_integer(bytes) {
+                return Err(lossy(&format!("{number} has more than 64 bits")));
+            }
+            let Plain(document) = serde_json::from_slice(bytes).map_err(|error| lossy(&error))?;
             rmp_serde::to_vec(&document).map_err(|error| lossy(&error))
         }
         (Codec::MSGPACK, Codec::JSON) => {
@@ -49,7 +52,36 @@ pub(crate) fn transcode(from: Codec, bytes: &[u8], to: Codec) -> Result<Vec<u8>>
     }
 }
 
-/// A document that JSON can say: no bytes, no extensions, no keys but texts, no numbers that are none.
+/// Finds an integer of a JSON text that would be rounded.
+fn long_integer(json: &[u8]) -> Option<&str> {
+    let mut at = 0;
+    while let Some(byte) = json.get(at) {
+        match byte {
+            b'"' => {
+                // To the end of the text; what is escaped does not end it.
+                at += 1;
+                while json.get(at).is_some_and(|byte| *byte != b'"') {
+                    at += if json[at] == b'\\' { 2 } else { 1 };
+                }
+                at += 1;
+            }
+            b'-' | b'0'..=b'9' => {
+                let length = json[at..].iter().take_while(|byte| matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')).count();
+                let number = std::str::from_utf8(&json[at..at + length]).ok()?;
+                let is_integer = !number.contains(['.', 'e', 'E']);
+                if is_integer && number.parse::<i64>().is_err() && number.parse::<u64>().is_err() {
+                    return Some(number);
+                }
+                at += length;
+            }
+            _ => at += 1,
+        }
+    }
+    None
+}
+
+/// A document that JSON can say: no bytes, no extensions, no keys but texts, none of them twice, no numbers that
+/// are none.
 struct Plain(Document);
 
 impl<'de> Deserialize<'de> for Plain {
@@ -102,6 +134,9 @@ impl<'de> Visitor<'de> for AnyPlain {
     fn visit_map<A: MapAccess<'de>>(self, mut items: A) -> std::result::Result<Document, A::Error> {
         let mut map = Map::new();
         while let Some((name, Plain(value))) = items.next_entry::<String, Plain>()? {
+            if map.contains_key(&name) {
+                return Err(de::Error::custom(format!("the name `{name}` is there twice")));
+            }
             map.insert(name, value);
         }
         Ok(Document::Object(map))

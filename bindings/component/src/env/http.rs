@@ -1,8 +1,13 @@
 //! HTTP over `wasi:http`.
 
+use std::pin::pin;
+
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{
+    future::{Either, select},
+    stream,
+};
 use http::{HeaderName, HeaderValue, header};
 use undercroft::engine::{
     Code, Error, Result,
@@ -13,7 +18,7 @@ use super::happens::Happens;
 use crate::bindings::wasi::{
     http::{
         outgoing_handler,
-        types::{ErrorCode, Fields, IncomingBody, IncomingResponse, Method, OutgoingBody, OutgoingRequest, Scheme},
+        types::{ErrorCode, Fields, FutureIncomingResponse, IncomingBody, IncomingResponse, Method, OutgoingBody, OutgoingRequest, Scheme},
     },
     io::streams::{InputStream, OutputStream, StreamError},
 };
@@ -32,15 +37,22 @@ impl Http for WasiHttp {
         let outgoing = outgoing(&head, body.len())?;
         let content = outgoing.body().map_err(|()| defect("a request has one body"))?;
         let coming = outgoing_handler::handle(outgoing, None).map_err(failed)?;
-        // A body that nobody takes to its end is no failure yet: what comes says why, an answer or an error.
-        let _taken = write(content, body).await;
-        loop {
-            match coming.get() {
-                Some(Ok(Ok(response))) => return answer(response),
-                Some(Ok(Err(error))) => return Err(failed(error)),
-                Some(Err(())) => return Err(defect("an answer is taken once")),
-                None => Happens::when(coming.subscribe()).await,
-            }
+        // Beside each other: an answer may come before the body was taken, and a body that is not taken is no failure yet.
+        match select(pin!(write(content, body)), pin!(arrival(&coming))).await {
+            Either::Left((_taken, answer)) => answer.await,
+            Either::Right((answer, _)) => answer,
+        }
+    }
+}
+
+/// Waits for the head of the answer.
+async fn arrival(coming: &FutureIncomingResponse) -> Result<Response> {
+    loop {
+        match coming.get() {
+            Some(Ok(Ok(response))) => return answer(response),
+            Some(Ok(Err(error))) => return Err(failed(error)),
+            Some(Err(())) => return Err(defect("an answer is taken once")),
+            None => Happens::when(coming.subscribe()).await,
         }
     }
 }

@@ -73,7 +73,8 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
             return output;
         }
         run_tasks();
-        if !main.0.load(Ordering::Relaxed) {
+        let is_idle = || with(|reactor| reactor.tasks.iter().all(|task| !task.woken.0.load(Ordering::Relaxed)));
+        if !main.0.load(Ordering::Relaxed) && is_idle() {
             wait();
         }
     }

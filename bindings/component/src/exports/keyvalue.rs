@@ -31,11 +31,16 @@ impl From<engine::Error> for Error {
     }
 }
 
-/// Returns the cache of all buckets.
+/// Returns the cache of all buckets. What could not be opened is tried again.
 fn cache() -> Result<&'static Cache> {
-    static CACHE: OnceLock<Result<Cache>> = OnceLock::new();
-    let open = || open_config(variable(CONFIG).as_deref().unwrap_or(DEFAULT), false).map(|opened| opened.cache);
-    CACHE.get_or_init(open).as_ref().map_err(Clone::clone)
+    static CACHE: OnceLock<Cache> = OnceLock::new();
+    match CACHE.get() {
+        Some(cache) => Ok(cache),
+        None => {
+            let opened = open_config(variable(CONFIG).as_deref().unwrap_or(DEFAULT), false)?.cache;
+            Ok(CACHE.get_or_init(|| opened))
+        }
+    }
 }
 
 /// One identifier's part of the cache.

@@ -84,9 +84,19 @@ fn gzip(bytes: &[u8], level: u32) -> Result<Vec<u8>> {
 
 #[cfg(feature = "gzip")]
 fn gunzip(bytes: &[u8]) -> Result<Vec<u8>> {
-    let mut plain = Vec::with_capacity(bytes.len() * 3);
-    GzDecoder::new(bytes).read_to_end(&mut plain).map_err(|error| Error::new(Code::Corrupt, format!("gzip body: {error}")))?;
-    Ok(plain)
+    let mut plain = Vec::new();
+    let mut decoder = GzDecoder::new(bytes);
+    loop {
+        // What grows beyond all memory is an error here: a process, or an instance with a limit, would end.
+        let so_far = plain.len();
+        let more = so_far.max(bytes.len() * 3).max(1024);
+        let too_large = |_| Error::new(Code::TooLarge, format!("a gzip body of {} bytes has more than {so_far} when it is plain", bytes.len()));
+        plain.try_reserve(more).map_err(too_large)?;
+        let read = decoder.by_ref().take(more as u64).read_to_end(&mut plain).map_err(|error| Error::new(Code::Corrupt, format!("gzip body: {error}")))?;
+        if read < more {
+            return Ok(plain);
+        }
+    }
 }
 
 #[cfg(not(feature = "gzip"))]

@@ -139,6 +139,11 @@ fn json_and_messagepack_become_each_other_where_nothing_is_lost() {
     for lost in [&[0xc4, 1, 7][..], &[0x81, 1, 2], &[0xcb, 0x7f, 0xf8, 0, 0, 0, 0, 0, 0]] {
         assert_eq!(said(instance.transcode(&msgpack(lost), Codec::Json)).0, ErrorCode::Unsupported, "{lost:?}");
     }
+    for lost in ["[123456789012345678901234567890]", r#"{"a":1,"a":2}"#] {
+        assert_eq!(said(instance.transcode(&Value::json(lost), Codec::Msgpack)).0, ErrorCode::Unsupported, "{lost}");
+    }
+    let kept = r#"["12345678901234567890123 \\\" 99999999999999999999999",18446744073709551615,-9223372036854775808,1e30]"#;
+    assert!(instance.transcode(&Value::json(kept), Codec::Msgpack).is_ok());
     for broken in [&[][..], &[0xc1], &[0x92, 1], &[1, 2]] {
         assert_eq!(said(instance.transcode(&msgpack(broken), Codec::Json)).0, ErrorCode::Corrupt, "{broken:?}");
     }

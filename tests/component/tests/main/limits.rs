@@ -70,14 +70,42 @@ fn fuel_ends_a_call() {
 fn time_ends_a_call() {
     let host = Build::Memory.metered(Metering::Time);
     let patient = host.instantiate(&Settings::default()).unwrap().open(MEMORY).unwrap();
+    let forever = host.instantiate(&Settings::default().deadline(Duration::MAX)).unwrap().open(MEMORY).unwrap();
     let cache = host.instantiate(&Settings::default().deadline(Duration::from_millis(20))).unwrap().open(MEMORY).unwrap();
     cache.put("k", &Value::raw("v"), None).unwrap();
     let values: Vec<_> = (0..1_000_000).map(|n| (format!("k{n}"), Value::raw("v"))).collect();
 
+    // Time goes on without the host.
+    drop(host);
     let refused = cache.put_many(&values, None);
 
     assert!(matches!(refused, Err(Error::Limit(Limit::Deadline))), "{refused:?}");
     patient.put("k", &Value::raw("v"), None).unwrap();
+    forever.put("k", &Value::raw("v"), None).unwrap();
+}
+
+#[test]
+fn waiting_is_not_computing() {
+    let server = undercroft_component_tests::server::Hung::start();
+    let host = Build::Full.metered(Metering::Time);
+    let instance = host.instantiate(&Settings::default().deadline(Duration::from_millis(200)).allow("127.0.0.1")).unwrap();
+    let tier = format!("s3://bucket?endpoint_url={}&region=us-east-1&anonymous=true&retries=0&timeout=1s&on_error=raise", server.url);
+    let cache = instance.open(&format!(r#"{{"tiers": ["{tier}"]}}"#)).unwrap();
+
+    let refused = cache.get("k").map(|_| ());
+
+    assert!(refused.is_err_and(|error| error.code() == Some(undercroft_host::ErrorCode::Timeout)), "the tier's time ran out, not the call's");
+    assert!(!instance.is_over());
+}
+
+#[test]
+fn the_pool_is_a_limit_too() {
+    let host = Host::builder().memory(16 * MIB).instances(2).load(Build::Memory.file()).unwrap();
+    let cache = host.instantiate(&Settings::default()).unwrap().open(MEMORY).unwrap();
+
+    let refused = cache.put("large", &Value::raw(vec![7; 32 * MIB]), None);
+
+    assert!(matches!(refused, Err(Error::Limit(Limit::Memory))), "{refused:?}");
 }
 
 #[test]
