@@ -57,7 +57,7 @@ node-tools: node/node_modules/.package-lock.json
 
 node/node_modules/.package-lock.json: node/package-lock.json | tools
 	@tests/tools.sh $(PYTHON) npm
-	@node -e 'process.exit(parseInt(process.versions.node) < 20)' || { echo "undercroft: node $$(node --version) is older than 20" >&2; exit 1; }
+	@node -e 'process.exit(Number(parseInt(process.versions.node) < 20))' || { echo "undercroft: node $$(node --version) is older than 20" >&2; exit 1; }
 	cd node && npm install --no-save --silent --no-audit --no-fund
 	@touch $@
 

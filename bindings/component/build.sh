@@ -28,6 +28,7 @@ build() (
   # What a panic says names files: none of this machine's.
   sources=$("${RUSTC:-rustc}" --print sysroot)/lib/rustlib/src/rust
   export RUSTFLAGS="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src= --remap-path-prefix=$sources=std"
+  [ "$profile" != component-small ] || RUSTFLAGS+=" $wasm_small"
   # shellcheck disable=SC2154
   cargo build --quiet --locked -p "$package" --profile "$profile" --target wasm32-wasip2 --target-dir "$folder" "${wasm_flags[@]}" "$@" >&2
   echo "$folder/wasm32-wasip2/$profile/${package//-/_}.wasm"
