@@ -26,7 +26,7 @@ use crate::{
 /// How often time is looked at under [`Metering::Time`].
 pub(crate) const TICK: Duration = Duration::from_millis(1);
 
-/// What is measured of calls, so that it can be limited. It costs: about a tenth of the speed for time, a third for fuel.
+/// What is measured of calls, so that it can be limited. Calls are slower by it, by fuel more than by time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Metering {
     /// Nothing.

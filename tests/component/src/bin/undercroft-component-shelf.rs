@@ -5,7 +5,7 @@
 use std::io::{BufRead, Write};
 
 use serde_json::{Value as Json, json};
-use undercroft_component_tests::Build;
+use undercroft_component_tests::{Build, case::code};
 use undercroft_host::{Cache, Codec, Policy, Settings, Value};
 
 const CODECS: [(&str, Codec); 4] = [("raw", Codec::Raw), ("utf8", Codec::Utf8), ("json", Codec::Json), ("msgpack", Codec::Msgpack)];
@@ -19,7 +19,11 @@ fn answer(cache: &Cache, request: &Json) -> Json {
         cache.put(key, &value, Some(&policy)).unwrap();
         return json!(null);
     }
-    let Some(entry) = cache.get(key).unwrap() else { return json!(null) };
+    let entry = match cache.get(key) {
+        Ok(Some(entry)) => entry,
+        Ok(None) => return json!(null),
+        Err(error) => return json!({ "error": code(error.code().expect("the cache's own error")) }),
+    };
     let (codec, _) = CODECS.into_iter().find(|(_, codec)| *codec == entry.value.codec).unwrap();
     json!({
         "bytes": entry.value.bytes, "codec": codec,
