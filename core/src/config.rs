@@ -243,7 +243,7 @@ impl TierConfig {
             "compress" => self.compress = settings::compression(value, name, place)?,
             "codec" => {
                 let codec = settings::text(value, name, place)?;
-                let portable = || Codec::ALL.iter().filter(|codec| codec.id != Codec::PYTHON.id).map(|codec| codec.name());
+                let portable = || Codec::ALL.iter().filter(|codec| !codec.is_custom()).map(|codec| codec.name());
                 self.codec = Codec::parse(codec)
                     .ok_or_else(|| invalid(format!("unknown codec `{codec}` in {place}; use one of {}", portable().collect::<Vec<_>>().join(", "))))?;
             }

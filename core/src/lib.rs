@@ -25,5 +25,6 @@ pub use open::open_bucket;
 pub use open::{HostStores, Opened, Options, open, open_tier};
 #[cfg(any(feature = "s3", feature = "gcs"))]
 pub use services::Identities;
+pub use settings::closest;
 pub use undercroft_engine as engine;
 pub use undercroft_stores as stores;

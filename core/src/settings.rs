@@ -137,12 +137,14 @@ pub(crate) fn invalid(message: impl Into<String>) -> Error {
 
 /// Refuses a setting that nobody knows, and says which known one comes closest.
 pub(crate) fn unknown<'a>(name: &str, place: &str, known: impl Iterator<Item = &'a str>) -> Error {
-    let closest = known.map(|known| (distance(name, known), known)).min();
-    let hint = match closest {
-        Some((distance, known)) if distance <= 1 + name.chars().count() / 3 => format!("; did you mean `{known}`?"),
-        _ => String::new(),
-    };
+    let hint = closest(name, known).map_or_else(String::new, |known| format!("; did you mean `{known}`?"));
     invalid(format!("unknown key `{name}` in {place}{hint}"))
+}
+
+/// Returns the known name that comes closest to `name`, if one is close enough to be what was meant.
+pub fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let (distance, known) = known.map(|known| (distance(name, known), known)).min()?;
+    (distance <= 1 + name.chars().count() / 3).then_some(known)
 }
 
 /// The edit distance of two names; swapping neighbours counts as one edit (Damerau-Levenshtein, restricted).

@@ -194,7 +194,7 @@ impl Chain {
         for (index, tier) in self.far[..found.index].iter().enumerate().filter(|(_, tier)| ask.writes(&tier.name)) {
             let origin = &self.far[found.index];
             let codec = found.body.meta.codec;
-            let foreign = codec.instance != 0 || (codec.id == Codec::PYTHON.id && tier.codec != origin.codec);
+            let foreign = codec.instance != 0 || (codec.is_custom() && tier.codec != origin.codec);
             let fits = if matches!(found.body.body, Body::Live(_)) { tier.can.live } else { tier.can.bytes };
             if foreign || !fits {
                 continue;

@@ -17,6 +17,11 @@ pub trait Object: Any + Send + Sync {
     fn raw(&self) -> Option<Raw> {
         None
     }
+
+    /// Says whether the host has served the object by itself since it was last asked: memory counts that as a use.
+    fn take_use(&self) -> bool {
+        false
+    }
 }
 
 /// The host's own object, shared.
@@ -106,12 +111,19 @@ codecs! {
     PYTHON 17 "custom" "application/octet-stream";
     /// V8's structured serialization.
     V8 32 "v8" "application/x-v8-serialized";
+    /// A JavaScript user's own `encode` and `decode`.
+    JAVASCRIPT 33 "custom_js" "application/octet-stream";
 }
 
 impl Codec {
     /// Finds the codec with this name.
     pub fn parse(name: &str) -> Option<Codec> {
         Codec::ALL.iter().copied().find(|codec| codec.name() == name)
+    }
+
+    /// Says whether the codec is a user's own functions: once stored, nothing tells one from another.
+    pub const fn is_custom(self) -> bool {
+        matches!(self.id, 17 | 33)
     }
 }
 

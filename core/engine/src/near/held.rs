@@ -99,8 +99,11 @@ impl Held {
         self.node().place.store(place, Ordering::Relaxed);
     }
 
-    /// Returns how often it was used lately.
+    /// Returns how often it was used lately, by the host as well.
     pub(super) fn uses(&self) -> u8 {
+        if self.node().boxed().and_then(Value::object).is_some_and(|object| object.take_use()) {
+            self.node().mark();
+        }
         self.node().uses.load(Ordering::Relaxed)
     }
 
@@ -116,6 +119,11 @@ impl Held {
     /// Says whether the value is fresh and no refresh is due: it can be returned without another thought.
     pub fn is_plain(&self, now: Millis) -> bool {
         self.node().is_plain(now)
+    }
+
+    /// Returns until when it can be returned without another thought, on the monotonic clock; [`FOREVER`] for always.
+    pub fn plain_until(&self) -> Millis {
+        self.node().plain_until.load(Ordering::Relaxed)
     }
 
     /// Says whether the value is fresh.

@@ -1,0 +1,234 @@
+/** Codecs: how JavaScript values become bytes, and bytes values. */
+import { deserialize, serialize } from "node:v8";
+import { decode as unpack, encode as pack } from "@msgpack/msgpack";
+import { CacheError, invalid } from "./errors.js";
+import { native, type Encoded } from "./native.js";
+
+/** A codec of your own. */
+export interface CustomCodec<T = unknown> {
+  /** Writes a value. Throwing says that it cannot be written. */
+  encode(value: T): Uint8Array;
+  /** Reads what `encode` wrote. Throwing makes the entry a miss. */
+  decode(bytes: Uint8Array): T;
+}
+
+/**
+ * - `json`: what JSON can say, readable by every language (integers beyond 2^53 are rounded when JavaScript reads them);
+ * - `msgpack`: that, and bytes (integers beyond 2^53 are read as `BigInt`);
+ * - `raw`: `Uint8Array` alone, kept as it is;
+ * - `utf8`: strings alone;
+ * - `v8`: whatever `structuredClone` takes, for Node alone;
+ * - or your own.
+ */
+export type Serializer = "json" | "msgpack" | "raw" | "utf8" | "v8" | CustomCodec<never>;
+
+/** A codec as the core knows it. */
+export interface Codec {
+  id: number;
+  /** Tells custom ones apart; 0 for all others. */
+  instance: number;
+  encode(value: unknown): Uint8Array | string;
+  decode(data: Uint8Array | string): unknown;
+}
+
+const IDS: ReadonlyMap<string, number> = new Map(
+  (JSON.parse(native.contract()) as { codecs: { name: string; id: number }[] }).codecs.map(({ name, id }) => [name, id]),
+);
+
+function codec(name: string, encode: Codec["encode"], decode: Codec["decode"], instance = 0): Codec {
+  const id = IDS.get(name);
+  if (id === undefined) throw new Error(`undercroft: the core knows no codec \`${name}\``);
+  return { id, instance, encode, decode };
+}
+
+const text = (data: Uint8Array | string): string =>
+  typeof data === "string" ? data : new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(data);
+const bytes = (data: Uint8Array | string): Uint8Array => (typeof data === "string" ? new TextEncoder().encode(data) : data);
+
+const CODECS: Record<string, Codec> = {
+  json: codec("json", encodeJson, (data) => JSON.parse(text(data))),
+  msgpack: codec("msgpack", encodeMsgpack, (data) => plainIntegers(unpack(bytes(data), { useBigInt64: true }))),
+  raw: codec("raw", encodeRaw, bytes),
+  utf8: codec("utf8", encodeText, text),
+  v8: codec("v8", serialize, (data) => deserialize(bytes(data))),
+};
+
+const customs = new Map<number, Codec>();
+const known = new WeakMap<object, Codec>();
+
+/** Returns the codec that a serializer names, or is. */
+export function codecOf(serializer: Serializer): Codec {
+  if (typeof serializer === "string") {
+    const found = Object.hasOwn(CODECS, serializer) ? CODECS[serializer] : undefined;
+    if (found === undefined) {
+      const close = native.closest(serializer, Object.keys(CODECS));
+      const hint = close === null ? `use one of ${Object.keys(CODECS).join(", ")}` : `did you mean \`${close}\`?`;
+      throw invalid(`unknown serializer \`${serializer}\`; ${hint}`);
+    }
+    return found;
+  }
+  const custom = serializer as CustomCodec | null;
+  if (typeof custom?.encode !== "function" || typeof custom.decode !== "function") {
+    throw invalid("a serializer is a name, or an object with `encode` and `decode`");
+  }
+  let made = known.get(custom);
+  if (made === undefined) {
+    const encode = (value: unknown): Uint8Array => {
+      const written = custom.encode(value);
+      if (!(written instanceof Uint8Array)) throw new TypeError("`encode` must return a Uint8Array");
+      return written;
+    };
+    made = codec("custom_js", encode, (data) => custom.decode(bytes(data)), customs.size + 1);
+    customs.set(made.instance, made);
+    known.set(custom, made);
+  }
+  return made;
+}
+
+function find(id: number, instance: number): Codec | undefined {
+  if (instance !== 0) return customs.get(instance);
+  for (const name in CODECS) {
+    const codec = CODECS[name] as Codec;
+    if (codec.id === id) return codec;
+  }
+  return undefined;
+}
+
+/** Writes a value under a codec; what cannot be written says why. */
+export function encoded(value: unknown, id: number, instance: number): Encoded {
+  const codec = find(id, instance);
+  try {
+    if (codec === undefined) throw new TypeError("Node has no such codec");
+    return { codec: id, instance, data: codec.encode(value) };
+  } catch (error) {
+    const name = codec === undefined ? `number ${id}` : nameOf(codec);
+    return { codec: id, instance, error: `a value of type \`${typeName(value)}\` cannot be encoded as \`${name}\`: ${messageOf(error)}` };
+  }
+}
+
+/** Reads a value. */
+export function decoded(data: Uint8Array | string, id: number, instance: number, tier: string | undefined): unknown {
+  const codec = find(id, instance);
+  if (codec === undefined) {
+    const name = [...IDS].find(([, number]) => number === id)?.[0] ?? "unknown";
+    throw new CacheError("corrupt", `a value is written with the codec \`${name}\` (number ${id}), which Node cannot read`, { tier });
+  }
+  try {
+    return codec.decode(data);
+  } catch (cause) {
+    throw new CacheError("corrupt", `a value cannot be decoded from \`${nameOf(codec)}\`: ${messageOf(cause)}`, { tier, cause });
+  }
+}
+
+function nameOf(codec: Codec): string {
+  return [...IDS].find(([, id]) => id === codec.id)?.[0] ?? String(codec.id);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Names the kind of a value. */
+export function typeName(value: unknown): string {
+  if (value === null) return "null";
+  return typeof value === "object" ? ((value.constructor as { name?: string } | undefined)?.name ?? "object") : typeof value;
+}
+
+// ---- writing
+
+/** Deeper nesting is refused: a circle has no end, and readers in other languages follow 128 levels at most. */
+const DEPTH = 120;
+
+/** Refuses what would be lost on the way. Properties that are `undefined` are left out, as everywhere in JSON. */
+function check(value: unknown, takesBytes: boolean, depth: number): void {
+  switch (typeof value) {
+    case "string":
+    case "boolean":
+      return;
+    case "number":
+      if (!takesBytes && !Number.isFinite(value)) throw new TypeError(`${value} is no number there`);
+      return;
+    case "object":
+      break;
+    case "bigint":
+      throw new TypeError("a BigInt");
+    case "undefined":
+      throw new TypeError("undefined");
+    default:
+      throw new TypeError(`a ${typeof value}`);
+  }
+  if (value === null) return;
+  if (depth === 0) throw new TypeError(`nested more than ${DEPTH} deep, or in a circle`);
+  if (Array.isArray(value)) {
+    for (let at = 0; at < value.length; at++) check(value[at], takesBytes, depth - 1);
+    return;
+  }
+  if (takesBytes && value instanceof Uint8Array) return;
+  if (typeof (value as { toJSON?: unknown }).toJSON === "function") {
+    if (takesBytes) throw new TypeError(`a ${typeName(value)}`);
+    if (value instanceof Uint8Array) throw new TypeError("bytes");
+    check((value as { toJSON(): unknown }).toJSON(), takesBytes, depth - 1);
+    return;
+  }
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype !== Object.prototype && prototype !== null && isLossy(value)) throw new TypeError(`a ${typeName(value)}`);
+  for (const name in value) {
+    if (!Object.hasOwn(value, name)) continue;
+    const item = (value as Record<string, unknown>)[name];
+    if (item !== undefined) check(item, takesBytes, depth - 1);
+  }
+}
+
+function isLossy(value: object): boolean {
+  return (
+    ArrayBuffer.isView(value) ||
+    value instanceof ArrayBuffer ||
+    value instanceof Map ||
+    value instanceof Set ||
+    value instanceof WeakMap ||
+    value instanceof WeakSet ||
+    value instanceof Promise ||
+    value instanceof RegExp ||
+    value instanceof Error
+  );
+}
+
+function encodeJson(value: unknown): string {
+  check(value, false, DEPTH);
+  return JSON.stringify(value);
+}
+
+function encodeMsgpack(value: unknown): Uint8Array {
+  check(value, true, DEPTH);
+  return pack(value, { ignoreUndefined: true, maxDepth: DEPTH + 8 });
+}
+
+function encodeRaw(value: unknown): Uint8Array {
+  if (value instanceof Uint8Array) return value;
+  throw new TypeError("only a Uint8Array can be stored raw");
+}
+
+function encodeText(value: unknown): string {
+  if (typeof value === "string") return value;
+  throw new TypeError("only a string can be stored as text");
+}
+
+/** Makes numbers of the integers that are exact as such; larger ones stay what they are. */
+function plainIntegers(value: unknown): unknown {
+  if (typeof value === "bigint") {
+    const number = Number(value);
+    return Number.isSafeInteger(number) ? number : value;
+  }
+  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return value;
+  if (Array.isArray(value)) {
+    for (let at = 0; at < value.length; at++) value[at] = plainIntegers(value[at]);
+    return value;
+  }
+  if (value instanceof Date) return value;
+  const plain = value as Record<string, unknown>;
+  for (const name in plain) {
+    const item = plain[name];
+    if (typeof item === "bigint" || typeof item === "object") plain[name] = plainIntegers(item);
+  }
+  return value;
+}

@@ -1,0 +1,354 @@
+/** One cache as the facades share it: the core's verbs, and what JavaScript may serve without asking. */
+import { ANSWERS, At, Kind, answer, bridge, readFlag, readNothing, readNumber, values, type Later } from "./bridge.js";
+import { Ask } from "./ask.js";
+import { encoded } from "./codecs.js";
+import { CacheError, guarded } from "./errors.js";
+import { Found, type Lease } from "./found.js";
+import type { Held, Index } from "./live.js";
+import { native, type Encoded, type NativeClock, type NativeCore, type Payload, type Verbs } from "./native.js";
+import { sizeOf } from "./size.js";
+import type { Tier } from "./tier.js";
+
+/** How a cache is made. */
+export interface Made {
+  native: NativeCore;
+  /** Where the values of its near tier are found by key. */
+  index: Index | undefined;
+  /** Those of memory further back. */
+  others: Index[];
+  /** The clock of hits. */
+  clock: Float64Array;
+  tiers: Tier[];
+  /** Whether readers get copies. */
+  clones: boolean;
+}
+
+/** The clock of hits: the time, and where to say that it was read. */
+export const CLOCK: Float64Array = bridge.clock;
+
+export class Core {
+  readonly native: NativeCore;
+  /** The same core, whose verbs end before they return. */
+  readonly #now: NativeCore;
+  readonly index: Index | undefined;
+  readonly clock: Float64Array;
+  readonly tiers: readonly Tier[];
+  readonly names: readonly string[];
+  readonly clones: boolean;
+  /** The default question. */
+  readonly ask: Ask;
+  /** Hits that needed no question. */
+  hits = 0;
+  isClosed = false;
+  readonly #verbs: Verbs;
+  readonly #verbsNow: Verbs;
+  readonly #codecs: readonly [number, number][];
+  readonly #isSized: boolean;
+  readonly #others: readonly Index[];
+
+  constructor(made: Made) {
+    this.native = made.native;
+    this.#now = made.native.blocking();
+    this.index = made.index;
+    this.#others = made.others;
+    this.clock = made.clock;
+    this.tiers = made.tiers;
+    this.clones = made.clones;
+    this.names = made.native.tierNames;
+    this.ask = new Ask(made.native.ask);
+    this.#verbs = made.native.verbs();
+    this.#verbsNow = this.#now.verbs();
+    this.#codecs = made.native.codecs;
+    this.#isSized = made.native.isSized;
+  }
+
+  /** Makes a cache over tiers, nearest first. Memory in front is the near tier. */
+  static over(tiers: Tier[], policy: string): Core {
+    const made = guarded(() => new native.Core(bridge, tiers.map((tier) => tier.native), policy));
+    const [first, ...rest] = tiers;
+    const others = rest.flatMap((tier) => (tier.index === undefined ? [] : [tier.index]));
+    const clones = tiers.some((tier) => tier.clones);
+    return new Core({ native: made, index: first?.index, others, clock: CLOCK, tiers, clones });
+  }
+
+  /** Opens a configuration. */
+  static open(text: string, syntax: string, clock: NativeClock | undefined, faults: boolean): Core {
+    const made = guarded(() => native.Core.open(bridge, text, syntax, clock, faults));
+    const index = made.nearUsage() === "null" ? undefined : new Map<string, Held>();
+    return new Core({ native: made, index, others: [], clock: clock?.cell ?? CLOCK, tiers: [], clones: false });
+  }
+
+  guard<T>(call: () => T): T {
+    return guarded(call);
+  }
+
+  /** Says why calls that must not wait cannot be answered here; `undefined` where they can. */
+  get waits(): string | undefined {
+    return this.native.farSchemes.find((scheme) => scheme !== "memory" && scheme !== "file");
+  }
+
+  // ---- what JavaScript may serve by itself
+
+  /** Returns the value under a key if it may be served without a question, and counts that. */
+  glance(key: string): Held | undefined {
+    const held = this.index?.get(key);
+    if (held === undefined || !((this.clock[0] as number) < held.plainUntil) || this.isClosed) return undefined;
+    this.clock[1] = 1;
+    held.marks[held.at] = 1;
+    this.hits++;
+    return held;
+  }
+
+  /** Takes note until when a value may be served without a question. */
+  remember(key: string, held: Held, plainUntil: number): void {
+    const index = this.index;
+    if (index === undefined || plainUntil === 0) return;
+    held.plainUntil = plainUntil;
+    if (held.index === index) return;
+    held.index = index;
+    held.key = key;
+    const before = index.get(key);
+    if (before !== undefined) before.plainUntil = 0;
+    index.set(key, held);
+  }
+
+  /** Has the next reader of a key ask. */
+  forget(key: string): void {
+    const held = this.index?.get(key);
+    if (held !== undefined) held.plainUntil = 0;
+    for (const index of this.#others) {
+      const held = index.get(key);
+      if (held !== undefined) held.plainUntil = 0;
+    }
+  }
+
+  /** Has the next reader of anything ask. */
+  forgetAll(prefix: string): void {
+    for (const index of this.index === undefined ? this.#others : [this.index, ...this.#others]) {
+      for (const [key, held] of index) if (key.startsWith(prefix)) held.plainUntil = 0;
+    }
+  }
+
+  /** Returns what a reader gets: the value, or a copy where that was asked for. */
+  lent(value: unknown): unknown {
+    return this.clones ? structuredClone(value) : value;
+  }
+
+  /** Keeps a value that was decoded from bytes beside them. */
+  attach(key: string, createdAt: number, value: unknown): void {
+    if (this.index === undefined) return;
+    const held = this.#keep(value);
+    this.remember(key, held, this.native.attach(key, createdAt, held.slot, this.#size(value)));
+    values.collect();
+  }
+
+  #keep(value: unknown): Held {
+    return values.keep(this.clones ? structuredClone(value) : value);
+  }
+
+  #size(value: unknown): number {
+    return this.#isSized ? sizeOf(value) : 0;
+  }
+
+  #forms(value: unknown): Encoded[] | undefined {
+    if (this.#codecs.length === 0) return undefined;
+    return this.#codecs.map(([id, instance]) => encoded(value, id, instance));
+  }
+
+  // ---- verbs
+
+  #found = <T>(key: string) => (payload: Payload): Found<T> => Found.read<T>(this, key, payload);
+
+  maybe<T>(key: string, payload: Payload): Found<T> | undefined {
+    const found = Found.read<T>(this, key, payload);
+    return found.hasValue ? found : undefined;
+  }
+
+  begin<T>(key: string, ask: Ask, lineage?: number[], signal?: AbortSignal): Later<Found<T>> {
+    return answer(lineage === undefined ? this.#verbs.begin(checked(key), ask.number) : this.#verbs.begin(checked(key), ask.number, lineage), this.#found<T>(key), signal);
+  }
+
+  /** Like `begin`, for a caller that must not wait: `busy` where another one loads. */
+  beginNow<T>(key: string, ask: Ask, lineage?: number[]): Found<T> {
+    return answer(lineage === undefined ? this.#verbsNow.begin(checked(key), ask.number) : this.#verbsNow.begin(checked(key), ask.number, lineage), this.#found<T>(key)) as Found<T>;
+  }
+
+  resume<T>(lease: Lease, ask: Ask): Later<Found<T>> {
+    return answer(this.native.resume(lease.native, ask.native), this.#found<T>(lease.key));
+  }
+
+  resumeNow<T>(lease: Lease, ask: Ask): Found<T> {
+    return answer(this.#now.resume(lease.native, ask.native), this.#found<T>(lease.key)) as Found<T>;
+  }
+
+  claim(key: string): Lease | undefined {
+    return (answer(this.native.claim(checked(key)), this.#found(key)) as Found).lease;
+  }
+
+  fulfil(lease: Lease, value: unknown, ask: Ask): Later<void> {
+    return this.#fulfil(this.native, lease, value, ask);
+  }
+
+  fulfilNow(lease: Lease, value: unknown, ask: Ask): void {
+    this.#fulfil(this.#now, lease, value, ask);
+  }
+
+  #fulfil(core: NativeCore, lease: Lease, value: unknown, ask: Ask): Later<void> {
+    let isTaken = false;
+    try {
+      return this.#put(lease.key, value, (held, size, forms) => {
+        isTaken = true;
+        return core.fulfil(lease.native, held.slot, size, forms, ask.native);
+      });
+    } catch (error) {
+      // What cannot be copied ends the flight all the same: those who wait get their turn.
+      if (!isTaken) lease.drop();
+      throw error;
+    }
+  }
+
+  fail<T>(lease: Lease): Found<T> | undefined {
+    return answer(this.native.fail(lease.native), (payload) => this.maybe<T>(lease.key, payload)) as Found<T> | undefined;
+  }
+
+  patience(lease: Lease, ask: Ask): number | null {
+    return this.native.patience(lease.native, ask.native);
+  }
+
+  /** Returns what to serve, or how many milliseconds to wait on. */
+  overdue<T>(lease: Lease, ask: Ask, waited: number): Found<T> | number {
+    const read = (payload: Payload): Found<T> | number => {
+      return ANSWERS[At.kind] === Kind.number ? readNumber() : Found.read<T>(this, lease.key, payload);
+    };
+    return answer(this.native.overdue(lease.native, ask.native, waited), read) as Found<T> | number;
+  }
+
+  entry<T>(key: string, ask: Ask, isFresh: boolean, signal?: AbortSignal): Later<Found<T> | undefined> {
+    return answer(this.#verbs.entry(checked(key), ask.number, isFresh), (payload) => this.maybe<T>(key, payload), signal);
+  }
+
+  entryNow<T>(key: string, ask: Ask, isFresh: boolean): Found<T> | undefined {
+    return answer(this.#verbsNow.entry(checked(key), ask.number, isFresh), (payload) => this.maybe<T>(key, payload)) as Found<T> | undefined;
+  }
+
+  put(key: string, value: unknown, ask: Ask): Later<void> {
+    return this.#put(checked(key), value, (held, size, forms) =>
+      forms === undefined ? this.#verbs.keep(key, held.slot, size, ask.number) : this.native.put(key, held.slot, size, forms, ask.native),
+    );
+  }
+
+  putNow(key: string, value: unknown, ask: Ask): void {
+    this.#put(checked(key), value, (held, size, forms) =>
+      forms === undefined ? this.#verbsNow.keep(key, held.slot, size, ask.number) : this.#now.put(key, held.slot, size, forms, ask.native),
+    );
+  }
+
+  putLife(key: string, value: unknown, life: [number, number, number]): Later<void> {
+    return this.#put(checked(key), value, (held, size, forms) => this.native.putLife(key, held.slot, size, forms, ...life));
+  }
+
+  putIfAbsent(key: string, value: unknown, ask: Ask): Later<boolean> {
+    const forms = this.#forms(checked(key) && value);
+    const held = this.#keep(value);
+    return answer(this.native.putIfAbsent(key, held.slot, this.#size(value), forms, ask.native), () => {
+      this.forget(key);
+      return readFlag();
+    });
+  }
+
+  #put(key: string, value: unknown, put: (held: Held, size: number, forms: Encoded[] | undefined) => Payload): Later<void> {
+    const forms = this.#forms(value);
+    const held = this.#keep(value);
+    this.forget(key);
+    return answer(put(held, this.#size(value), forms), () => {
+      const until = readNumber();
+      this.forget(key);
+      this.remember(key, held, until);
+    });
+  }
+
+  /** Deletes, marks or clears; whoever reads meanwhile asks. */
+  #change<T>(forget: () => void, payload: () => Payload, read: () => T): Later<T> {
+    forget();
+    return answer(payload(), () => {
+      forget();
+      return read();
+    });
+  }
+
+  delete(key: string): Later<void> {
+    return this.#change(() => this.forget(key), () => this.native.delete(checked(key)), readNothing);
+  }
+
+  deleteNow(key: string): void {
+    this.#change(() => this.forget(key), () => this.#now.delete(checked(key)), readNothing);
+  }
+
+  expire(key: string): Later<void> {
+    return this.#change(() => this.forget(key), () => this.native.expire(checked(key)), readNothing);
+  }
+
+  expireNow(key: string): void {
+    this.#change(() => this.forget(key), () => this.#now.expire(checked(key)), readNothing);
+  }
+
+  clear(prefix: string): Later<number> {
+    return this.#change(() => this.forgetAll(prefix), () => this.native.clear(prefix), readNumber);
+  }
+
+  clearNow(prefix: string): number {
+    return this.#change(() => this.forgetAll(prefix), () => this.#now.clear(prefix), readNumber) as number;
+  }
+
+  exists(key: string): Later<boolean> {
+    return answer(this.native.exists(checked(key)), readFlag);
+  }
+
+  existsNow(key: string): boolean {
+    return answer(this.#now.exists(checked(key)), readFlag) as boolean;
+  }
+
+  sweep(): Later<number> {
+    return answer(this.native.sweep(), readNumber);
+  }
+
+  close(): Later<void> {
+    this.isClosed = true;
+    return answer(this.native.close(), readNothing);
+  }
+
+  distrust(key: string, tier: string | undefined, why: string): void {
+    this.native.distrust(key, tier ?? "", why);
+    this.forget(key);
+    values.collect();
+  }
+
+  getMany<T>(keys: string[]): Later<Found<T>[]> {
+    keys.forEach(checked);
+    return answer(this.native.getMany(keys), (payload) => {
+      const [data, numbers] = payload as unknown as [Payload[], Float64Array];
+      return keys.map((key, at) => Found.readOne<T>(this, key, numbers, at * At.all, data[at] as Payload));
+    });
+  }
+
+  putMany(entries: [string, unknown][], ask: Ask): Later<void> {
+    for (const [key] of entries) checked(key);
+    const forms = entries.map(([, value]) => this.#forms(value) ?? []);
+    const held = entries.map(([, value]) => this.#keep(value));
+    const sizes = entries.map(([, value]) => this.#size(value));
+    const keys = entries.map(([key]) => key);
+    const forget = (): void => keys.forEach((key) => this.forget(key));
+    return this.#change(forget, () => this.native.putMany(keys, held.map((one) => one.slot), sizes, forms, ask.native), readNothing);
+  }
+
+  deleteMany(keys: string[]): Later<void> {
+    keys.forEach(checked);
+    return this.#change(() => keys.forEach((key) => this.forget(key)), () => this.native.deleteMany(keys), readNothing);
+  }
+}
+
+/** Refuses a key that is no string: `String(key)` would give many objects one key. */
+function checked(key: string): string {
+  if (typeof key !== "string") throw new CacheError("key_invalid", `a key must be a string, not \`${key === null ? "null" : typeof key}\``);
+  return key;
+}

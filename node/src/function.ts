@@ -1,0 +1,312 @@
+/** Wrapping: from a function and its settings to one cached function. */
+import type { Core } from "./core.js";
+import { durationText, seconds, type Duration } from "./duration.js";
+import { invalid } from "./errors.js";
+import { plan, type Naming, type Plan } from "./keys.js";
+import type { Held } from "./live.js";
+import { Loads, type Judgement } from "./loads.js";
+import { Ask } from "./ask.js";
+import { asCore, resolve, type StoreLike } from "./stores.js";
+
+/** How a function was answered. */
+export interface CacheInfo {
+  hits: number;
+  misses: number;
+  /** How many entries memory holds at most, and now. */
+  maxsize: number | undefined;
+  currsize: number | undefined;
+  stale: number;
+  loads: number;
+  errors: number;
+  /** What each tier was asked. */
+  tiers: Record<string, TierStats>;
+}
+
+/** What a tier was asked, what it carried, and about what that costs in US dollars. */
+export interface TierStats {
+  hits: number;
+  errors: number;
+  writes: number;
+  requests?: Record<string, number>;
+  bytes_sent?: number;
+  bytes_received?: number;
+  retries?: number;
+  timeouts?: number;
+  refused?: number;
+  opened?: number;
+  cost?: number;
+}
+
+/** How one call differs from the others. */
+export interface CallOptions {
+  /** Ends the waiting of this call; the load goes on. */
+  signal?: AbortSignal;
+  /** Names of tiers that this call neither reads nor writes. */
+  skip?: readonly string[];
+}
+
+/** What a cached function offers beside being called. `A` are its parameters, `R` is its result. */
+export interface Offers<F extends AnyFunction> {
+  /** Deletes the entry of these arguments. It begins at once and may be awaited. */
+  invalidate(...args: Parameters<F>): Promise<void>;
+  /** Marks it as stale: it is served on until it ends, and the next call refreshes it. */
+  expire(...args: Parameters<F>): Promise<void>;
+  /** Loads anew, whatever the cache holds. */
+  refresh(...args: Parameters<F>): ReturnType<F>;
+  /** Returns the function for calls that leave tiers out. */
+  skip(...tiers: string[]): (...args: Parameters<F>) => ReturnType<F>;
+  /** Returns the function for calls with options. */
+  with(options: CallOptions): (...args: Parameters<F>) => ReturnType<F>;
+  /** Deletes every entry of this function. */
+  clear(): Promise<void>;
+  /** The key of a call. */
+  keyFor(...args: Parameters<F>): string;
+  /** How the function was answered. */
+  cacheInfo(): CacheInfo;
+  /** The store. */
+  readonly store: StoreLike;
+}
+
+/** A function with a cache in front of it: what it was, and more. */
+export type Cached<F extends AnyFunction> = F & Offers<F>;
+
+export type AnyFunction = (...args: never[]) => unknown;
+
+/** How a function is wrapped. */
+export interface Settings extends Naming {
+  ttl: Duration | null | Judgement["ttl"];
+  store: StoreLike | (() => StoreLike) | undefined;
+  cacheIf: Judgement["cacheIf"];
+  /** The rest of the policy, in the names of the configuration. */
+  policy: Record<string, Duration | null | undefined>;
+  /** Whether calls end before they return. */
+  isSync: boolean;
+  name?: string | undefined;
+}
+
+/** Says whether a ttl means that nothing is cached: zero or less. */
+export function passes(ttl: Settings["ttl"]): boolean {
+  if (typeof ttl === "function" || ttl === null) return false;
+  if (typeof ttl === "number" && ttl <= 0) return true;
+  return seconds(ttl) === 0;
+}
+
+const TIMED = ["soft_timeout", "hard_timeout", "lock_timeout"];
+
+/** Puts a cache in front of a function. */
+export function wrap<F extends AnyFunction>(fn: F, settings: Settings): Cached<F> {
+  if (typeof fn !== "function") throw invalid(`only functions can be cached, not \`${fn === null ? "null" : typeof fn}\``);
+  if (settings.ttl === undefined) throw invalid("`ttl` is missing: seconds, a text such as \"5m\", or `null` for ever");
+  const keys = plan(fn, settings);
+  const passing = passes(settings.ttl);
+  const store = resolve(settings.store);
+  const core = asCore(store);
+  const ttl = typeof settings.ttl === "function" ? settings.ttl : undefined;
+  const ask = question(ttl === undefined ? (settings.ttl as Duration | null) : null, settings.policy);
+  if (settings.isSync) {
+    const waits = core.waits;
+    if (waits !== undefined) throw invalid(`a function that is not asynchronous cannot wait for a tier on \`${waits}\`: memory and directories answer at once`);
+    const timed = TIMED.find((name) => settings.policy[name] !== undefined);
+    if (timed !== undefined) throw invalid(`\`${timed}\` is for asynchronous functions: nobody can stop waiting for one that is not`);
+  }
+  const load = fn as unknown as (...args: readonly unknown[]) => unknown;
+  const loads = new Loads(load, core, ask, { ttl, cacheIf: settings.cacheIf });
+  const made = passing ? through(load) : settings.isSync ? now(keys, loads) : later(keys, loads);
+  dress(made, fn, settings.name);
+  return Object.assign(made, offers(keys, loads, store, settings)) as unknown as Cached<F>;
+}
+
+/** Makes the question of a function's calls. */
+export function question(ttl: Duration | null, policy: Settings["policy"]): Ask {
+  const given = Object.entries(policy).filter(([, value]) => value !== undefined);
+  // Shares are numbers too, and none of them is a duration that may be infinite.
+  const rest = given.map(([name, value]) => `,${JSON.stringify(name)}:${durationText(value)}`).join("");
+  return Ask.of(`{"ttl":${durationText(ttl)}${rest}}`);
+}
+
+/** Gives a function the name and the length of another, and what else was on it. */
+function dress(made: object, fn: AnyFunction, name: string | undefined): void {
+  Object.assign(made, fn);
+  Object.defineProperty(made, "name", { value: name ?? fn.name, configurable: true });
+  Object.defineProperty(made, "length", { value: fn.length, configurable: true });
+}
+
+type Call = (this: unknown, ...args: unknown[]) => unknown;
+
+const PLAIN: ReadonlySet<string> = new Set(["number", "string", "bigint", "boolean"]);
+
+/** Where a function finds its values by one argument, without making a key of it. */
+class Memo {
+  readonly held = new Map<unknown, Held>();
+
+  constructor(readonly core: Core) {}
+
+  add(argument: unknown, held: Held): void {
+    if (!PLAIN.has(typeof argument)) return;
+    // What has left memory is still here; not for long.
+    if (this.held.size >= 2 * (this.core.index?.size ?? 0) + 1024) this.held.clear();
+    this.held.set(argument, held);
+  }
+}
+
+/** Calls that nothing is kept of. */
+function through(load: (...args: readonly unknown[]) => unknown): Call {
+  return function (this: unknown, ...args: unknown[]) {
+    return load.apply(this, args);
+  };
+}
+
+/** Calls that end with a promise. */
+function later(keys: Plan, loads: Loads): Call {
+  const { core, counts } = loads;
+  const { single } = keys;
+  const memo = new Memo(core);
+  const ask = (self: unknown, args: unknown[]): Promise<unknown> => {
+    try {
+      const key = keys.of(args);
+      const held = core.glance(key);
+      if (held === undefined) return loads.call(key, self, args);
+      counts.hits++;
+      if (single !== undefined && !core.clones) memo.add(args[single], held);
+      return Promise.resolve(core.lent(held.value));
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+  };
+  const { clock } = core;
+  const known = memo.held;
+  if (single === 0) {
+    return function (this: unknown, argument: unknown) {
+      const held = known.get(argument);
+      if (held !== undefined && (clock[0] as number) < held.plainUntil && !core.isClosed) {
+        clock[1] = 1;
+        held.marks[held.at] = 1;
+        core.hits++;
+        counts.hits++;
+        return Promise.resolve(held.value);
+      }
+      return ask(this, Array.from(arguments));
+    };
+  }
+  return function (this: unknown, ...args: unknown[]) {
+    return ask(this, args);
+  };
+}
+
+/** Calls that end before they return. */
+function now(keys: Plan, loads: Loads): Call {
+  const { core, counts } = loads;
+  const { single } = keys;
+  const memo = new Memo(core);
+  const ask = (self: unknown, args: unknown[]): unknown => {
+    const key = keys.of(args);
+    const held = core.glance(key);
+    if (held === undefined) return loads.callNow(key, self, args);
+    counts.hits++;
+    if (single !== undefined && !core.clones) memo.add(args[single], held);
+    return core.lent(held.value);
+  };
+  const { clock } = core;
+  const known = memo.held;
+  if (single === 0) {
+    return function (this: unknown, argument: unknown) {
+      const held = known.get(argument);
+      if (held !== undefined && (clock[0] as number) < held.plainUntil && !core.isClosed) {
+        clock[1] = 1;
+        held.marks[held.at] = 1;
+        core.hits++;
+        counts.hits++;
+        return held.value;
+      }
+      return ask(this, Array.from(arguments));
+    };
+  }
+  return function (this: unknown, ...args: unknown[]) {
+    return ask(this, args);
+  };
+}
+
+/** Lets a promise be left alone: who awaits it is told of a failure, and nobody else. */
+function eventually<T>(work: () => T | Promise<T>): Promise<T> {
+  const promise = (async () => work())();
+  promise.catch(() => undefined);
+  return promise;
+}
+
+function offers(keys: Plan, loads: Loads, store: StoreLike, settings: Settings): object {
+  const { core } = loads;
+  const { isSync } = settings;
+  const keyFor = (...args: unknown[]): string => keys.of(args);
+  const call = ({ signal, skip }: CallOptions): Call => {
+    const unknown = skip?.find((name) => !core.names.includes(name));
+    if (unknown !== undefined) throw invalid(`no tier is called \`${unknown}\`; there are ${core.names.join(", ")}`);
+    if (signal !== undefined && isSync) throw invalid("a call that ends before it returns cannot be aborted");
+    const ask = skip === undefined ? loads.ask : loads.ask.skipping(skip);
+    return function (this: unknown, ...args: unknown[]) {
+      if (isSync) return loads.callNow(keys.of(args), this, args, ask);
+      return eventuallyRejected(() => loads.call(keys.of(args), this, args, ask, signal));
+    };
+  };
+  return {
+    store,
+    keyFor,
+    invalidate: (...args: unknown[]) => eventually(() => (isSync ? core.deleteNow(keyFor(...args)) : core.delete(keyFor(...args)))),
+    expire: (...args: unknown[]) => eventually(() => (isSync ? core.expireNow(keyFor(...args)) : core.expire(keyFor(...args)))),
+    refresh(this: unknown, ...args: unknown[]) {
+      if (isSync) return loads.refreshNow(keyFor(...args), this, args);
+      return eventuallyRejected(() => loads.refresh(keyFor(...args), this, args));
+    },
+    skip: (...tiers: string[]) => call({ skip: tiers }),
+    with: call,
+    clear: () => eventually(() => clear(keys, core, settings)),
+    cacheInfo: () => info(loads),
+  };
+}
+
+/** Makes a rejection of what is thrown before there is a promise. */
+async function eventuallyRejected<T>(work: () => Promise<T>): Promise<T> {
+  return work();
+}
+
+async function clear(keys: Plan, core: Core, settings: Settings): Promise<void> {
+  if (keys.fixed !== undefined) {
+    await core.delete(keys.fixed);
+    return;
+  }
+  if (keys.prefix === "" && settings.store !== undefined) {
+    throw invalid("nothing tells this function's keys from others in its store: clear the store, or begin the key template with a name");
+  }
+  await core.clear(keys.prefix);
+}
+
+function info({ core, counts }: Loads): CacheInfo {
+  const usage = JSON.parse(core.native.nearUsage()) as { entries: number; max_entries: number } | null;
+  return {
+    hits: counts.hits,
+    misses: counts.misses,
+    maxsize: usage?.max_entries,
+    currsize: usage?.entries,
+    stale: counts.stale,
+    loads: counts.loads,
+    errors: counts.errors,
+    tiers: stats(core).tiers,
+  };
+}
+
+/** What happened in a cache. */
+export interface Stats {
+  tiers: Record<string, TierStats>;
+  flights: number;
+  [event: string]: number | Record<string, TierStats>;
+}
+
+/** Returns what happened in a cache, with the hits that needed no question. */
+export function stats(core: Core): Stats {
+  const stats = JSON.parse(core.native.stats()) as Stats;
+  const near = stats.tiers[core.names[0] as string];
+  if (core.hits > 0 && near !== undefined) {
+    stats["hit"] = (stats["hit"] as number) + core.hits;
+    near.hits += core.hits;
+  }
+  return stats;
+}
