@@ -108,15 +108,10 @@ export class Cache {
   /** The core's half. */
   readonly core: Core;
 
-  constructor(stores: readonly StoreLike[], policy: Policy = {}) {
-    this.core = Core.over(named(stores.flatMap((store) => [...asCore(store).tiers])), policyText(policy, "Cache"));
-  }
-
-  /** Wraps a core that was opened elsewhere. */
-  static of(core: Core): Cache {
-    const made = Object.create(Cache.prototype) as { core: Core };
-    made.core = core;
-    return made as Cache;
+  /** Takes stores, nearest first, or the core of a cache that was opened elsewhere. */
+  constructor(stores: readonly StoreLike[] | Core, policy: Policy = {}) {
+    const isOpen = stores instanceof Core;
+    this.core = isOpen ? stores : Core.over(named(stores.flatMap((store) => [...asCore(store).tiers])), policyText(policy, "Cache"));
   }
 
   #ask(asking: Asking): Ask {
@@ -202,6 +197,11 @@ export class Cache {
     await this.core.putMany([...entries] as [string, unknown][], this.#ask(policy === undefined ? {} : { policy }));
   }
 
+  /** Lists the keys of every tier that can list them, sorted; behind memory some may have expired. */
+  async keys(prefix = ""): Promise<string[]> {
+    return this.core.keys(prefix);
+  }
+
   /** Deletes several keys from every tier. */
   async deleteMany(keys: Iterable<string>): Promise<void> {
     await this.core.deleteMany([...keys]);
@@ -231,7 +231,7 @@ export class Cache {
 export function openCache(config: Config | string | URL, options: OpenOptions = {}): Cache {
   refuseUnknown(options, ["clock", "faults"], "openCache");
   const [text, syntax] = read(config);
-  return Cache.of(Core.open(text, syntax, options.clock?.native, options.faults ?? false));
+  return new Cache(Core.open(text, syntax, options.clock?.native, options.faults ?? false));
 }
 
 function read(config: Config | string | URL): [string, string] {

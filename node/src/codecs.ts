@@ -15,7 +15,7 @@ export interface CustomCodec<T = unknown> {
 /**
  * - `json`: what JSON can say, readable by every language (integers beyond 2^53 are rounded when JavaScript reads them);
  * - `msgpack`: that, and bytes (integers beyond 2^53 are read as `BigInt`);
- * - `raw`: `Uint8Array` alone, kept as it is;
+ * - `raw`: `Uint8Array` alone, kept as it is (what is read is a `Buffer`);
  * - `utf8`: strings alone;
  * - `v8`: whatever `structuredClone` takes, for Node alone;
  * - or your own.

@@ -341,6 +341,10 @@ export class Core {
     return this.#change(forget, () => this.native.putMany(keys, held.map((one) => one.slot), sizes, forms, ask.native), readNothing);
   }
 
+  keys(prefix: string): Later<string[]> {
+    return answer(this.native.keys(prefix), (payload) => payload as unknown as string[]);
+  }
+
   deleteMany(keys: string[]): Later<void> {
     keys.forEach(checked);
     return this.#change(() => keys.forEach((key) => this.forget(key)), () => this.native.deleteMany(keys), readNothing);

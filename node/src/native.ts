@@ -107,7 +107,7 @@ export interface NativeCore {
   putMany(keys: string[], slots: number[], sizes: number[], forms: Encoded[][], ask: NativeAsk): Payload;
   deleteMany(keys: string[]): Payload;
   nearUsage(): string;
-  nearKeys(prefix: string): string[];
+  keys(prefix: string): Payload;
   stats(): string;
 }
 

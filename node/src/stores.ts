@@ -144,9 +144,9 @@ export class Store {
     return { bytesUsed: bytes, entryCount: entries, avgEntrySize: entries === 0 ? 0 : Math.floor(bytes / entries) };
   }
 
-  /** The keys that memory holds, in no order. */
-  keys(prefix = ""): string[] {
-    return this.core.native.nearKeys(prefix);
+  /** Lists the keys of every tier that can list them, sorted; behind memory some may have expired. */
+  async keys(prefix = ""): Promise<string[]> {
+    return this.core.keys(prefix);
   }
 
   /** What happened so far. */

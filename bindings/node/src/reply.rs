@@ -73,6 +73,7 @@ pub(crate) enum Out {
     Many(Arc<cache::Shared>, Vec<Key>, Vec<Option<Entry>>),
     /// The object with this number was put under this key.
     Put(Arc<cache::Shared>, Key, u32),
+    Texts(Vec<String>),
     Question(Question),
     Idle,
 }
@@ -267,6 +268,11 @@ impl Writer<'_> {
         match out {
             Ok(Out::Found(found)) => self.found(*found),
             Ok(Out::Many(core, keys, entries)) => self.many(&core, &keys, &entries),
+            Ok(Out::Texts(texts)) => {
+                self.kind(Kind::Many);
+                let texts = texts.iter().map(|text| self.text(text)).collect::<napi::Result<Vec<_>>>()?;
+                self.list(&texts)
+            }
             Ok(Out::Question(question)) => self.question(&question),
             Ok(Out::Number(number)) => {
                 self.kind(Kind::Number);

@@ -39,6 +39,13 @@ impl Core {
         })
     }
 
+    /// Answers with the keys that begin with `prefix`, of every tier that can list them.
+    #[napi]
+    pub fn keys(&self, prefix: String) -> Reply {
+        let cache = self.cache();
+        self.reply_with(async move { cache.keys(&prefix).await.map(Out::Texts) })
+    }
+
     /// Deletes several keys from every tier.
     #[napi]
     pub fn delete_many(&self, keys: Vec<String>) -> Reply {

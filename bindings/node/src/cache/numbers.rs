@@ -18,14 +18,6 @@ impl Core {
         json!({ "entries": tier.near.len(), "bytes": tier.near.bytes(), "max_entries": limits.max_entries, "max_bytes": limits.max_bytes }).to_string()
     }
 
-    /// The keys of the near tier that begin with `prefix`.
-    #[napi]
-    pub fn near_keys(&self, prefix: String) -> Vec<String> {
-        let now = self.shared.cache.env().clock.monotonic();
-        let Some(tier) = self.shared.cache.chain().near() else { return Vec::new() };
-        tier.near.entries(&prefix).into_iter().filter(|held| held.is_servable(now)).map(|held| held.key().to_owned()).collect()
-    }
-
     /// How often each kind of event happened, and what each tier was asked, as JSON.
     #[napi]
     pub fn stats(&self) -> String {

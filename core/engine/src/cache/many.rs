@@ -1,5 +1,7 @@
 //! Many keys in one call: as many requests under way at a time as one call may have.
 
+use std::collections::BTreeSet;
+
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::{Ask, Cache};
@@ -51,6 +53,34 @@ impl Cache {
             inner.events.on(Kind::Delete, key);
         }
         deleted
+    }
+}
+
+impl Cache {
+    /// Lists the keys that begin with `prefix`, sorted: those of memory that can still be served, and those of every far tier that can
+    /// list, where some may have expired.
+    ///
+    /// # Errors
+    /// `closed`, or the first failure of a far tier.
+    pub async fn keys(&self, prefix: &str) -> Result<Vec<String>> {
+        self.check_open()?;
+        let (chain, now) = (&self.inner.chain, self.inner.env.clock.monotonic());
+        let mut keys = BTreeSet::new();
+        if let Some(tier) = chain.near() {
+            keys.extend(tier.near.entries(prefix).iter().filter(|held| held.is_servable(now)).map(|held| held.key().to_owned()));
+        }
+        for tier in chain.far().iter().filter(|tier| tier.can.list) {
+            let mut after = None;
+            loop {
+                let page = tier.store.list(prefix, after.as_deref()).await.map_err(|error| error.at(&tier.name))?;
+                keys.extend(page.keys);
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(keys.into_iter().collect())
     }
 }
 
