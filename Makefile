@@ -21,11 +21,12 @@ export UNDERCROFT_S3_SERVER := $(CARGO_TARGET_DIR)/release/undercroft-s3-server
 export UNDERCROFT_COMPONENTS := $(UNDERCROFT_CACHE)/components
 BUILD_COMPONENT := bindings/component/build.sh
 
-.PHONY: help tools venv wheel install servers node-tools component demo test test-rust test-python test-component test-languages check check-rust check-python bench stress
+.PHONY: help tools venv wheel install servers node-tools node component demo test test-rust test-python test-node test-component test-languages check check-rust check-python check-node bench stress
 
 help:
 	@echo 'make demo    real work on real input, in under a minute (after the first build)'
-	@echo 'make test    every test, from Rust and Python'
+	@echo 'make test    every test, from Rust, Python, Node and the component'
+	@echo 'make node    the npm package, in node/'
 	@echo 'make check   formatting, lints, types, stubs'
 	@echo 'make bench   ratios against the peers, and whether each bar holds; BENCHES="hit ways" for some of them'
 	@echo 'make component  the WebAssembly components, in $(UNDERCROFT_COMPONENTS), and the npm subpath undercroft/component'
@@ -61,6 +62,17 @@ node/node_modules/.package-lock.json: node/package-lock.json | tools
 	cd node && npm install --no-save --silent --no-audit --no-fund
 	@touch $@
 
+# The npm package: its native half, and what TypeScript makes of the rest. `npm pack` in node/ packs it.
+node: node-tools
+	cargo build -q --release --locked -p undercroft-node
+	bindings/node/place.sh $(CARGO_TARGET_DIR)/release/libundercroft_node.so node
+	rm -rf node/dist && node/node_modules/.bin/tsc -p node
+
+# What the tests of the npm package need: Keyv, what is built on it, and its own tests.
+tests/node/node_modules/.package-lock.json: tests/node/package-lock.json node-tools
+	cd tests/node && npm install --no-save --ignore-scripts --silent --no-audit --no-fund
+	@touch $@
+
 component: node-tools
 	$(BUILD_COMPONENT) undercroft-component component $(UNDERCROFT_COMPONENTS)/undercroft.wasm
 	$(BUILD_COMPONENT) undercroft-component component-small $(UNDERCROFT_COMPONENTS)/undercroft-memory.wasm --no-default-features
@@ -68,10 +80,10 @@ component: node-tools
 	$(BUILD_COMPONENT) undercroft-consumer component-small $(UNDERCROFT_COMPONENTS)/consumer.wasm
 	bindings/component/transpile.sh $(UNDERCROFT_COMPONENTS)/undercroft.wasm node/component
 
-demo: install
+demo: install node
 	@$(VENV)/bin/python tests/demo/analyse.py
 
-test: test-rust test-component test-python test-languages
+test: test-rust test-component test-python test-node test-languages
 
 test-rust: tools
 	cargo test -q --locked
@@ -79,24 +91,34 @@ test-rust: tools
 test-python: install servers
 	cd tests/python && $(VENV)/bin/python -X faulthandler -m pytest
 
+test-node: node component servers tests/node/node_modules/.package-lock.json
+	node/node_modules/.bin/tsc -p tests/node
+	rm -rf tests/node/built && node/node_modules/.bin/tsc -p tests/node/tsconfig.built.json
+	cd tests/node && node --expose-gc --test *.test.js built
+	cd tests/node && node_modules/.bin/vitest run
+
 # One selection of packages, so that cargo builds what they share once.
 test-component: component servers
 	cargo test -q --locked --release -p undercroft-component-tests -p undercroft-host -- --nocapture
-	cd tests/node && node --test component.test.js
-	node/node_modules/.bin/tsc -p tests/node
 
 # What one language puts, the others get.
-test-languages: export UNDERCROFT_SHELVES := rust=$(CARGO_TARGET_DIR)/debug/undercroft-shelf:component=$(CARGO_TARGET_DIR)/release/undercroft-component-shelf
-test-languages: install servers component
+test-languages: export UNDERCROFT_SHELVES := rust=$(CARGO_TARGET_DIR)/debug/undercroft-shelf:component=$(CARGO_TARGET_DIR)/release/undercroft-component-shelf:node=$(CURDIR)/tests/node/shelf.js
+test-languages: install servers component node
 	cargo build -q --locked -p undercroft-tests --bins
 	cargo build -q --locked --release -p undercroft-component-tests -p undercroft-host --bins
 	cd tests/languages && $(VENV)/bin/python -m pytest
 
-check: check-rust check-python
+check: check-rust check-python check-node
 
 check-rust: venv
 	cargo fmt --all --check
 	source $(VENV)/bin/activate && cargo clippy -q --locked --workspace --exclude undercroft-bench-peers --all-targets -- -D warnings
+
+PRETTIER := node/node_modules/.bin/prettier --config node/.prettierrc.json --log-level warn node/src 'tests/node/*.{js,ts}' 'tests/demo/*.js'
+
+check-node: node
+	$(PRETTIER) --check
+	cd node && node_modules/.bin/eslint --max-warnings 0 .
 
 check-python: install
 	cd python && $(VENV)/bin/ruff format --check . ../tests/python ../tests/languages ../tests/demo ../tests/bench && $(VENV)/bin/ruff check .

@@ -73,7 +73,7 @@ function later<T>(ticket: number, read: (payload: Payload) => T, signal: AbortSi
   const trace: { stack?: string } = {};
   Error.captureStackTrace(trace, answer);
   return new Promise<T>((resolve, reject) => {
-    const entry: Waiting = { read, resolve: resolve as (value: never) => void, reject, trace };
+    const entry: Waiting = { read, resolve: resolve, reject, trace };
     waiting.set(ticket, entry);
     if (signal === undefined) return;
     const abort = (): void => {

@@ -94,7 +94,9 @@ function policyText(policy: Policy, place: string): string {
   refuseUnknown(policy, POLICY, place);
   const settings = Object.entries(policy)
     .filter(([, value]) => value !== undefined)
-    .map(([name, value]) => `"${name.replace(/[A-Z]/gu, (letter) => `_${letter.toLowerCase()}`)}":${durationText(value as Duration | null)}`);
+    .map(
+      ([name, value]) => `"${name.replace(/[A-Z]/gu, (letter) => `_${letter.toLowerCase()}`)}":${durationText(value as Duration | null)}`,
+    );
   return `{${settings.join(",")}}`;
 }
 

@@ -101,8 +101,11 @@ export function encoded(value: unknown, id: number, instance: number): Encoded {
     if (codec === undefined) throw new TypeError("Node has no such codec");
     return { codec: id, instance, data: codec.encode(value) };
   } catch (error) {
-    const name = codec === undefined ? `number ${id}` : nameOf(codec);
-    return { codec: id, instance, error: `a value of type \`${typeName(value)}\` cannot be encoded as \`${name}\`: ${messageOf(error)}` };
+    return {
+      codec: id,
+      instance,
+      error: `a value of type \`${typeName(value)}\` cannot be encoded as \`${codecName(id)}\`: ${messageOf(error)}`,
+    };
   }
 }
 
@@ -110,18 +113,20 @@ export function encoded(value: unknown, id: number, instance: number): Encoded {
 export function decoded(data: Uint8Array | string, id: number, instance: number, tier: string | undefined): unknown {
   const codec = find(id, instance);
   if (codec === undefined) {
-    const name = [...IDS].find(([, number]) => number === id)?.[0] ?? "unknown";
-    throw new CacheError("corrupt", `a value is written with the codec \`${name}\` (number ${id}), which Node cannot read`, { tier });
+    throw new CacheError("corrupt", `a value is written with the codec \`${codecName(id)}\` (number ${id}), which Node cannot read`, {
+      tier,
+    });
   }
   try {
     return codec.decode(data);
   } catch (cause) {
-    throw new CacheError("corrupt", `a value cannot be decoded from \`${nameOf(codec)}\`: ${messageOf(cause)}`, { tier, cause });
+    throw new CacheError("corrupt", `a value cannot be decoded from \`${codecName(id)}\`: ${messageOf(cause)}`, { tier, cause });
   }
 }
 
-function nameOf(codec: Codec): string {
-  return [...IDS].find(([, id]) => id === codec.id)?.[0] ?? String(codec.id);
+/** Names a codec by its number. */
+export function codecName(id: number): string {
+  return [...IDS].find(([, number]) => number === id)?.[0] ?? "unknown";
 }
 
 function messageOf(error: unknown): string {

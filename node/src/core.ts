@@ -64,7 +64,14 @@ export class Core {
 
   /** Makes a cache over tiers, nearest first. Memory in front is the near tier. */
   static over(tiers: Tier[], policy: string): Core {
-    const made = guarded(() => new native.Core(bridge, tiers.map((tier) => tier.native), policy));
+    const made = guarded(
+      () =>
+        new native.Core(
+          bridge,
+          tiers.map((tier) => tier.native),
+          policy,
+        ),
+    );
     const [first, ...rest] = tiers;
     const others = rest.flatMap((tier) => (tier.index === undefined ? [] : [tier.index]));
     const clones = tiers.some((tier) => tier.clones);
@@ -157,7 +164,10 @@ export class Core {
 
   // ---- verbs
 
-  #found = <T>(key: string) => (payload: Payload): Found<T> => Found.read<T>(this, key, payload);
+  #found =
+    <T>(key: string) =>
+    (payload: Payload): Found<T> =>
+      Found.read<T>(this, key, payload);
 
   maybe<T>(key: string, payload: Payload): Found<T> | undefined {
     const found = Found.read<T>(this, key, payload);
@@ -165,12 +175,19 @@ export class Core {
   }
 
   begin<T>(key: string, ask: Ask, lineage?: number[], signal?: AbortSignal): Later<Found<T>> {
-    return answer(lineage === undefined ? this.#verbs.begin(checked(key), ask.number) : this.#verbs.begin(checked(key), ask.number, lineage), this.#found<T>(key), signal);
+    return answer(
+      lineage === undefined ? this.#verbs.begin(checked(key), ask.number) : this.#verbs.begin(checked(key), ask.number, lineage),
+      this.#found<T>(key),
+      signal,
+    );
   }
 
   /** Like `begin`, for a caller that must not wait: `busy` where another one loads. */
   beginNow<T>(key: string, ask: Ask, lineage?: number[]): Found<T> {
-    return answer(lineage === undefined ? this.#verbsNow.begin(checked(key), ask.number) : this.#verbsNow.begin(checked(key), ask.number, lineage), this.#found<T>(key)) as Found<T>;
+    return answer(
+      lineage === undefined ? this.#verbsNow.begin(checked(key), ask.number) : this.#verbsNow.begin(checked(key), ask.number, lineage),
+      this.#found<T>(key),
+    ) as Found<T>;
   }
 
   resume<T>(lease: Lease, ask: Ask): Later<Found<T>> {
@@ -190,7 +207,7 @@ export class Core {
   }
 
   fulfilNow(lease: Lease, value: unknown, ask: Ask): void {
-    this.#fulfil(this.#now, lease, value, ask);
+    void this.#fulfil(this.#now, lease, value, ask);
   }
 
   #fulfil(core: NativeCore, lease: Lease, value: unknown, ask: Ask): Later<void> {
@@ -228,7 +245,8 @@ export class Core {
   }
 
   entryNow<T>(key: string, ask: Ask, isFresh: boolean): Found<T> | undefined {
-    return answer(this.#verbsNow.entry(checked(key), ask.number, isFresh), (payload) => this.maybe<T>(key, payload)) as Found<T> | undefined;
+    return answer(this.#verbsNow.entry(checked(key), ask.number, isFresh), (payload) => this.maybe<T>(key, payload)) as
+      Found<T> | undefined;
   }
 
   put(key: string, value: unknown, ask: Ask): Later<void> {
@@ -238,7 +256,7 @@ export class Core {
   }
 
   putNow(key: string, value: unknown, ask: Ask): void {
-    this.#put(checked(key), value, (held, size, forms) =>
+    void this.#put(checked(key), value, (held, size, forms) =>
       forms === undefined ? this.#verbsNow.keep(key, held.slot, size, ask.number) : this.#now.put(key, held.slot, size, forms, ask.native),
     );
   }
@@ -277,27 +295,51 @@ export class Core {
   }
 
   delete(key: string): Later<void> {
-    return this.#change(() => this.forget(key), () => this.native.delete(checked(key)), readNothing);
+    return this.#change(
+      () => this.forget(key),
+      () => this.native.delete(checked(key)),
+      readNothing,
+    );
   }
 
   deleteNow(key: string): void {
-    this.#change(() => this.forget(key), () => this.#now.delete(checked(key)), readNothing);
+    void this.#change(
+      () => this.forget(key),
+      () => this.#now.delete(checked(key)),
+      readNothing,
+    );
   }
 
   expire(key: string): Later<void> {
-    return this.#change(() => this.forget(key), () => this.native.expire(checked(key)), readNothing);
+    return this.#change(
+      () => this.forget(key),
+      () => this.native.expire(checked(key)),
+      readNothing,
+    );
   }
 
   expireNow(key: string): void {
-    this.#change(() => this.forget(key), () => this.#now.expire(checked(key)), readNothing);
+    void this.#change(
+      () => this.forget(key),
+      () => this.#now.expire(checked(key)),
+      readNothing,
+    );
   }
 
   clear(prefix: string): Later<number> {
-    return this.#change(() => this.forgetAll(prefix), () => this.native.clear(prefix), readNumber);
+    return this.#change(
+      () => this.forgetAll(prefix),
+      () => this.native.clear(prefix),
+      readNumber,
+    );
   }
 
   clearNow(prefix: string): number {
-    return this.#change(() => this.forgetAll(prefix), () => this.#now.clear(prefix), readNumber) as number;
+    return this.#change(
+      () => this.forgetAll(prefix),
+      () => this.#now.clear(prefix),
+      readNumber,
+    ) as number;
   }
 
   exists(key: string): Later<boolean> {
@@ -338,7 +380,18 @@ export class Core {
     const sizes = entries.map(([, value]) => this.#size(value));
     const keys = entries.map(([key]) => key);
     const forget = (): void => keys.forEach((key) => this.forget(key));
-    return this.#change(forget, () => this.native.putMany(keys, held.map((one) => one.slot), sizes, forms, ask.native), readNothing);
+    return this.#change(
+      forget,
+      () =>
+        this.native.putMany(
+          keys,
+          held.map((one) => one.slot),
+          sizes,
+          forms,
+          ask.native,
+        ),
+      readNothing,
+    );
   }
 
   keys(prefix: string): Later<string[]> {
@@ -347,7 +400,11 @@ export class Core {
 
   deleteMany(keys: string[]): Later<void> {
     keys.forEach(checked);
-    return this.#change(() => keys.forEach((key) => this.forget(key)), () => this.native.deleteMany(keys), readNothing);
+    return this.#change(
+      () => keys.forEach((key) => this.forget(key)),
+      () => this.native.deleteMany(keys),
+      readNothing,
+    );
   }
 }
 

@@ -69,7 +69,18 @@ export type Wrapper = <F extends AsyncFunction>(fn: F) => CachedFunction<F>;
 /** Wraps a function that is no asynchronous one. */
 export type SyncWrapper = <F extends AnyFunction>(fn: F) => CachedFunction<F>;
 
-const COMMON = ["cache", "params", "cacheIf", "version", "jitter", "refreshAhead", "staleIfError", "softTimeout", "hardTimeout", "lockTimeout"];
+const COMMON = [
+  "cache",
+  "params",
+  "cacheIf",
+  "version",
+  "jitter",
+  "refreshAhead",
+  "staleIfError",
+  "softTimeout",
+  "hardTimeout",
+  "lockTimeout",
+];
 
 type Given = Partial<CommonOptions> & { ttl?: TTLOptions["ttl"]; stale?: Duration; store?: CommonOptions["cache"] | undefined };
 
@@ -78,7 +89,7 @@ function settings(key: Settings["key"], given: Given, isSync: boolean): Settings
     key,
     params: given.params,
     version: given.version,
-    ttl: given.ttl as Settings["ttl"],
+    ttl: given.ttl,
     store: given.cache ?? given.store,
     cacheIf: given.cacheIf,
     isSync,
@@ -192,7 +203,8 @@ export function CachedSync(key: KeyOf<never[]>, options: MethodOptions): SyncMet
 function decorator(place: string, key: KeyOf<never[]>, options: MethodOptions, isSync: boolean): unknown {
   refuseUnknown(options, ["ttl", "stale", ...COMMON], place);
   return (method: AnyFunction, context: { kind?: unknown } | undefined) => {
-    if (context?.kind !== "method") throw invalid(`\`${place}\` decorates methods, with the standard's decorators (TypeScript without \`experimentalDecorators\`)`);
+    if (context?.kind !== "method")
+      throw invalid(`\`${place}\` decorates methods, with the standard's decorators (TypeScript without \`experimentalDecorators\`)`);
     return wrap(method, settings(key, options, isSync));
   };
 }

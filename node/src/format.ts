@@ -1,7 +1,8 @@
 /** Arguments as text: Python's format specifications (PEP 3101), so that a template makes the same keys in every language. */
 import { CacheError, invalid } from "./errors.js";
 
-const SPEC = /^(?:(?<fill>.)?(?<align>[<>=^]))?(?<sign>[-+ ])?(?<alternate>#)?(?<zero>0)?(?<width>\d+)?(?<group>[,_])?(?:\.(?<precision>\d+))?(?<type>[bcdeEfFgGnosxX%])?$/su;
+const SPEC =
+  /^(?:(?<fill>.)?(?<align>[<>=^]))?(?<sign>[-+ ])?(?<alternate>#)?(?<zero>0)?(?<width>\d+)?(?<group>[,_])?(?:\.(?<precision>\d+))?(?<type>[bcdeEfFgGnosxX%])?$/su;
 
 /** A format specification, read. */
 export interface Spec {
@@ -134,5 +135,5 @@ export function plain(value: unknown): string {
       `an argument of type \`${name}\` has no text of its own to make a key of; name a part of it in the template, or give a function as key`,
     );
   }
-  return String(value as { toString(): string });
+  return String(text.call(value));
 }

@@ -1,6 +1,6 @@
 /** What a look found: the value, its deadlines, and perhaps the lease. */
 import { ANSWERS, At, answerNow, values, type Later } from "./bridge.js";
-import { decoded } from "./codecs.js";
+import { codecName, decoded } from "./codecs.js";
 import type { Core } from "./core.js";
 import type { NativeLease, Payload } from "./native.js";
 
@@ -32,7 +32,15 @@ export class Found<T = unknown> {
   #data: Uint8Array | string | undefined;
   #value: unknown = UNREAD;
 
-  private constructor(core: Core, key: string, state: State, numbers: Float64Array, from: number, data: Payload, lease: NativeLease | undefined) {
+  private constructor(
+    core: Core,
+    key: string,
+    state: State,
+    numbers: Float64Array,
+    from: number,
+    data: Payload,
+    lease: NativeLease | undefined,
+  ) {
     this.#core = core;
     this.key = key;
     this.state = state;
@@ -42,10 +50,11 @@ export class Found<T = unknown> {
     this.freshUntil = has ? (numbers[from + At.freshUntil] as number) : 0;
     this.staleUntil = has ? (numbers[from + At.staleUntil] as number) : 0;
     this.tier = has ? core.names[numbers[from + At.tier] as number] : undefined;
-    this.#codec = has ? (numbers[from + At.codec] as number) : 0;
-    this.#instance = has ? (numbers[from + At.instance] as number) : 0;
+    const slot = has ? (numbers[from + At.slot] as number) : -1;
+    const isBytes = has && slot < 0;
+    this.#codec = isBytes ? (numbers[from + At.codec] as number) : 0;
+    this.#instance = isBytes ? (numbers[from + At.instance] as number) : 0;
     if (!has) return;
-    const slot = numbers[from + At.slot] as number;
     if (slot < 0) {
       this.#data = data as unknown as Uint8Array | string;
       return;
@@ -91,6 +100,11 @@ export class Found<T = unknown> {
       }
     }
     return this.#core.lent(this.#value) as T;
+  }
+
+  /** The codec of the bytes that it came as; `undefined` for a value of this process. */
+  get codec(): string | undefined {
+    return this.#codec === 0 ? undefined : codecName(this.#codec);
   }
 
   /** Whether it is fresh now. */

@@ -96,7 +96,7 @@ const TIMED = ["soft_timeout", "hard_timeout", "lock_timeout"];
 /** Puts a cache in front of a function. */
 export function wrap<F extends AnyFunction>(fn: F, settings: Settings): Cached<F> {
   if (typeof fn !== "function") throw invalid(`only functions can be cached, not \`${fn === null ? "null" : typeof fn}\``);
-  if (settings.ttl === undefined) throw invalid("`ttl` is missing: seconds, a text such as \"5m\", or `null` for ever");
+  if (settings.ttl === undefined) throw invalid('`ttl` is missing: seconds, a text such as "5m", or `null` for ever');
   const keys = plan(fn, settings);
   const passing = passes(settings.ttl);
   const store = resolve(settings.store);
@@ -105,7 +105,8 @@ export function wrap<F extends AnyFunction>(fn: F, settings: Settings): Cached<F
   const ask = question(ttl === undefined ? (settings.ttl as Duration | null) : null, settings.policy);
   if (settings.isSync) {
     const waits = core.waits;
-    if (waits !== undefined) throw invalid(`a function that is not asynchronous cannot wait for a tier on \`${waits}\`: memory and directories answer at once`);
+    if (waits !== undefined)
+      throw invalid(`a function that is not asynchronous cannot wait for a tier on \`${waits}\`: memory and directories answer at once`);
     const timed = TIMED.find((name) => settings.policy[name] !== undefined);
     if (timed !== undefined) throw invalid(`\`${timed}\` is for asynchronous functions: nobody can stop waiting for one that is not`);
   }
@@ -170,7 +171,7 @@ function later(keys: Plan, loads: Loads): Call {
       if (single !== undefined && !core.clones) memo.add(args[single], held);
       return Promise.resolve(core.lent(held.value));
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
   };
   const { clock } = core;
@@ -185,6 +186,7 @@ function later(keys: Plan, loads: Loads): Call {
         counts.hits++;
         return Promise.resolve(held.value);
       }
+      // eslint-disable-next-line prefer-rest-params -- a rest parameter would cost every hit an array
       return ask(this, Array.from(arguments));
     };
   }
@@ -218,6 +220,7 @@ function now(keys: Plan, loads: Loads): Call {
         counts.hits++;
         return held.value;
       }
+      // eslint-disable-next-line prefer-rest-params -- a rest parameter would cost every hit an array
       return ask(this, Array.from(arguments));
     };
   }

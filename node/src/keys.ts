@@ -56,7 +56,8 @@ export function plan(fn: AnyFunction, { key, params, version }: Naming): Plan {
   if (typeof key === "function") {
     const of = (args: Arguments): string => {
       const made = (key as (...args: Arguments) => unknown)(...args);
-      if (typeof made !== "string") throw new CacheError("key_invalid", `a key must be a string; the function that makes keys returned \`${typeof made}\``);
+      if (typeof made !== "string")
+        throw new CacheError("key_invalid", `a key must be a string; the function that makes keys returned \`${typeof made}\``);
       return made + suffix;
     };
     return { of, prefix: "", fixed: undefined, single: undefined };
@@ -82,7 +83,10 @@ function fromTemplate(fn: AnyFunction, source: string, params: readonly string[]
   }
   const open = params === undefined && !takesNothing(fn);
   const parts = guarded(
-    () => JSON.parse(native.template(source, fn.name || "the function", [...(params ?? [])], Math.max(fn.length, params?.length ?? 0), open, open)) as (string | Placeholder)[],
+    () =>
+      JSON.parse(
+        native.template(source, fn.name || "the function", [...(params ?? [])], Math.max(fn.length, params?.length ?? 0), open, open),
+      ) as (string | Placeholder)[],
   );
   const pieces = parts.map((part) => (typeof part === "string" ? part : piece(part, params, source)));
   const [first] = pieces;
@@ -125,7 +129,8 @@ function written(value: unknown, conversion: Placeholder["conversion"], spec: Sp
   let shown = value;
   if (conversion === "s") shown = plain(value);
   if (conversion === "r" || conversion === "a") shown = typeof value === "string" ? JSON.stringify(value) : plain(value);
-  if (conversion === "a") shown = (shown as string).replace(/[^\x20-\x7e]/gu, (char) => `\\u{${(char.codePointAt(0) as number).toString(16)}}`);
+  if (conversion === "a")
+    shown = (shown as string).replace(/[^\x20-\x7e]/gu, (char) => `\\u{${(char.codePointAt(0) as number).toString(16)}}`);
   return spec === undefined ? plain(shown) : format(shown, spec);
 }
 
@@ -171,7 +176,8 @@ function ofObject(value: object): string {
   if (value instanceof RegExp || value instanceof URL) return `${value.constructor.name}(${token(String(value))})`;
   if (value instanceof Map) return `Map{${[...value].map(([key, item]) => `${token(key)}:${token(item)}`).join(",")}}`;
   if (value instanceof Set) return `Set{${[...value].map(token).join(",")}}`;
-  if (ArrayBuffer.isView(value)) return `${value.constructor.name}(${Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64")})`;
+  if (ArrayBuffer.isView(value))
+    return `${value.constructor.name}(${Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64")})`;
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype !== Object.prototype && prototype !== null) return identity(value);
   const names = Object.keys(value).sort();

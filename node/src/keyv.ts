@@ -37,7 +37,7 @@ export class KeyvUndercroft extends EventEmitter {
     super();
     const isConfig = !(store instanceof Store) && "tiers" in store && Array.isArray(store.tiers);
     this.#isOwn = isConfig;
-    const core: Core = isConfig ? openCache(store as Config).core : asCore(store as StoreLike);
+    const core: Core = isConfig ? openCache(store).core : asCore(store as StoreLike);
     this.#store = store instanceof Store ? store : new Store(core);
   }
 

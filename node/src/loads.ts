@@ -55,7 +55,7 @@ export class Loads {
       }
       this.#served(found);
       const { lease } = found;
-      if (lease !== undefined) outside(() => background(this.#refresh(lease, self, args, ask)));
+      if (lease !== undefined) void outside(() => background(this.#refresh(lease, self, args, ask)));
       return read.value;
     }
   }

@@ -115,15 +115,11 @@ export interface Native {
   contract(): string;
   closest(name: string, contenders: string[]): string | null;
   duration(value: string): number;
-  template(
-    source: string,
-    name: string,
-    names: string[],
-    positions: number,
-    anyPosition: boolean,
-    anyName: boolean,
-  ): string;
-  readEnvelope(header: Uint8Array, payload: Uint8Array): {
+  template(source: string, name: string, names: string[], positions: number, anyPosition: boolean, anyName: boolean): string;
+  readEnvelope(
+    header: Uint8Array,
+    payload: Uint8Array,
+  ): {
     codec: number;
     compressed: boolean;
     signed: boolean;
@@ -152,13 +148,7 @@ export interface Native {
   };
   Core: {
     new (bridge: NativeBridge, tiers: NativeTier[], policy: string): NativeCore;
-    open(
-      bridge: NativeBridge,
-      text: string,
-      syntax: string,
-      clock: NativeClock | undefined,
-      faults: boolean,
-    ): NativeCore;
+    open(bridge: NativeBridge, text: string, syntax: string, clock: NativeClock | undefined, faults: boolean): NativeCore;
   };
 }
 
@@ -182,7 +172,8 @@ function load(): Native {
   }
   const here = `${process.platform}-${process.arch}`;
   const what = files.length > 0 ? `\`${files[0]}\` cannot be loaded` : `this package holds no native library for ${here}`;
-  const help = "build it in a checkout of the repository with `make node` (a Rust toolchain is all it needs), or name the file in UNDERCROFT_NATIVE";
+  const help =
+    "build it in a checkout of the repository with `make node` (a Rust toolchain is all it needs), or name the file in UNDERCROFT_NATIVE";
   throw new CacheError("unsupported", `${what}: ${help}`, { cause });
 }
 

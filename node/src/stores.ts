@@ -8,7 +8,17 @@ import type { Found } from "./found.js";
 import { stats, type Stats } from "./function.js";
 import { Ask } from "./ask.js";
 import { refuseUnknown } from "./options.js";
-import { capped, hostTier, localTier, memoryTier, named, validateCacheStorage, type CacheEntry, type CacheStorage, type Tier } from "./tier.js";
+import {
+  capped,
+  hostTier,
+  localTier,
+  memoryTier,
+  named,
+  validateCacheStorage,
+  type CacheEntry,
+  type CacheStorage,
+  type Tier,
+} from "./tier.js";
 
 /** What functions take as a store: one of ours, a cache, or one of your own. */
 export type StoreLike = Store | { readonly core: Core } | CacheStorage;
@@ -171,7 +181,13 @@ export class Store {
 }
 
 /** Returns the entry under a key; a copy that cannot be decoded is a miss there, and the next tier is asked. */
-export async function lookedUp<T>(core: Core, key: string, isFresh: boolean, from = FRESH, signal?: AbortSignal): Promise<Found<T> | undefined> {
+export async function lookedUp<T>(
+  core: Core,
+  key: string,
+  isFresh: boolean,
+  from = FRESH,
+  signal?: AbortSignal,
+): Promise<Found<T> | undefined> {
   let ask = from;
   for (;;) {
     const found = await core.entry<T>(key, ask, isFresh, signal);

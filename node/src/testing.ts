@@ -73,7 +73,10 @@ export function forgetNear(cache: { readonly core: Cache["core"] }, key: string)
 /** Puts a value into one far tier alone, as another process may. */
 export async function putFar(cache: Cache, tier: string, key: string, value: unknown): Promise<void> {
   const form = encoded(value, ...(cache.core.native.codecs[0] ?? [3, 0]));
-  await answer(guarded(() => native.putFar(cache.core.native, tier, key, form)), readNothing);
+  await answer(
+    guarded(() => native.putFar(cache.core.native, tier, key, form)),
+    readNothing,
+  );
 }
 
 /** How many values the core knows by number: what memory, and what is under way, holds of JavaScript's. */

@@ -81,7 +81,9 @@ const PROTOCOL = ["get", "set", "delete", "exists", "setIfNotExists"] as const;
 
 /** Says whether an object has the methods of a store. */
 export function validateCacheStorage(store: unknown): store is CacheStorage {
-  return typeof store === "object" && store !== null && PROTOCOL.every((name) => typeof (store as Record<string, unknown>)[name] === "function");
+  return (
+    typeof store === "object" && store !== null && PROTOCOL.every((name) => typeof (store as Record<string, unknown>)[name] === "function")
+  );
 }
 
 const hosts = new WeakMap<object, Tier>();

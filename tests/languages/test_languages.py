@@ -1,7 +1,7 @@
 """What one language puts into a shared bucket, the others get: the same value with the same deadlines.
 
-Python, Rust and the component take turns on one prefix of an S3 server. The other two are programs that answer requests line
-by line; `UNDERCROFT_SHELVES` names them.
+Python, Rust, Node and the component take turns on one prefix of an S3 server. The other three are programs that answer requests
+line by line; `UNDERCROFT_SHELVES` names them.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pathlib
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from typing import Any
 
 import pytest
 import servers
-from undercroft import S3Cache
+from undercroft import LocalFileCache, S3Cache
 
 PREFIX = "shared/"
 DOCUMENT = {"name": "Ada", "n": [1, -2.5, None, True], "é": {"empty": ""}}
@@ -71,7 +72,7 @@ def s3(server: servers.Server, codec: str) -> dict[str, Any]:
 @contextlib.contextmanager
 def shelf(language: str, server: servers.Server, codec: str, tier: dict[str, Any] | None = None) -> Iterator[Shelf]:
     own = s3(server, codec) if tier is None else tier
-    tier = {"prefix": PREFIX, "endpoint_url": server.url, "on_error": "raise", **own}
+    tier = {"on_error": "raise", **({} if own["url"].startswith("file:") else {"prefix": PREFIX, "endpoint_url": server.url}), **own}
     command = [programs()[language], json.dumps({"tiers": [tier]})]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -94,13 +95,13 @@ def python(server: servers.Server, codec: str) -> S3Cache:
     )
 
 
-def deadlines(cache: S3Cache, key: str) -> tuple[int, int]:
+def deadlines(cache: S3Cache | LocalFileCache, key: str) -> tuple[int, int]:
     entry = cache.get_entry(key)
     assert entry is not None
     return round(entry.created_at * 1000), round(entry.fresh_until * 1000)
 
 
-LANGUAGES = ["rust", "component"]
+LANGUAGES = ["rust", "component", "node"]
 FORMS = [("json", TEXT.encode()), ("msgpack", PACKED)]
 
 
@@ -136,15 +137,61 @@ def test_python_gets_what_others_put(server: servers.Server, language: str, code
     assert (fresh_until - created_at, stale_until - fresh_until) == (90_000, 5_000)
 
 
-@pytest.mark.parametrize(("writer", "reader"), [("rust", "component"), ("component", "rust")])
+PAIRS = [(writer, reader) for writer in LANGUAGES for reader in LANGUAGES if writer != reader]
+
+
+@pytest.mark.parametrize(("writer", "reader"), PAIRS)
 @pytest.mark.parametrize(("codec", "data"), [*FORMS, ("raw", b"\x00\xff"), ("utf8", "é".encode())])
-def test_rust_and_the_component(server: servers.Server, writer: str, reader: str, codec: str, data: bytes) -> None:
+def test_the_others_among_themselves(server: servers.Server, writer: str, reader: str, codec: str, data: bytes) -> None:
     key = f"{writer}-{codec}"
     with shelf(writer, server, codec) as one, shelf(reader, server, codec) as two:
         one.put(key, data, codec, ttl=60_000, stale=30_000)
 
         assert two.get(key) == one.get(key)
         assert two.get(key)[:2] == (data, codec)
+
+
+LONG = {"text": "word " * 20_000}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_is_compressed(server: servers.Server, language: str) -> None:
+    cache = python(server, "json")
+    cache.set(f"long-for-{language}", LONG, ttl=60)
+    with shelf(language, server, "json") as other:
+        assert json.loads(other.get(f"long-for-{language}")[0]) == LONG
+        other.put(f"long-from-{language}", json.dumps(LONG).encode(), "json", ttl=60_000)
+
+    assert cache.get(f"long-from-{language}") == LONG
+    assert server.root is not None
+    for key in (f"long-for-{language}", f"long-from-{language}"):
+        stored = (server.root / "bucket" / PREFIX / key).read_bytes()
+        assert stored[:2] == b"\x1f\x8b" and len(stored) < 2_000, "it is gzip"
+
+
+@pytest.mark.parametrize("codec", ["json", "msgpack"])
+@pytest.mark.parametrize("language", ["rust", "node"])
+def test_a_directory_is_shared(server: servers.Server, tmp_path: pathlib.Path, language: str, codec: str) -> None:
+    cache = LocalFileCache(tmp_path, serializer=codec)
+    cache.set("from-python", DOCUMENT, ttl=90)
+    with shelf(language, server, codec, {"url": f"file://{tmp_path}", "codec": codec}) as other:
+        found, written, (created_at, fresh_until, _) = other.get("from-python")
+        other.put("for-python", dict(FORMS)[codec], codec, ttl=90_000, stale=5_000)
+
+    assert written == codec
+    assert found == PACKED if codec == "msgpack" else json.loads(found) == DOCUMENT
+    assert deadlines(cache, "from-python") == (created_at, fresh_until)
+    assert cache.get("for-python") == DOCUMENT
+
+
+def test_v8_belongs_to_node_and_a_pickle_is_a_miss_there(server: servers.Server) -> None:
+    python(server, "pickle").set("for-node", DOCUMENT, ttl=60)
+    with shelf("node", server, "v8") as other:
+        assert other.ask(do="get", key="for-node") is None
+        other.put("from-node", b"\xff\x0f\x22\x01a", "v8", ttl=60_000)
+        assert other.get("from-node")[1] == "v8"
+
+    assert python(server, "json").get("from-node") is None
 
 
 def test_the_component_writes_what_the_tier_keeps(server: servers.Server) -> None:

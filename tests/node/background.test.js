@@ -78,7 +78,10 @@ test("a first load that fails is told", async () => {
 test("one writer for a key; readers have a mirror of their own, and find the writer's store", async () => {
   let loads = 0;
   bg.write(0.01, { key: "shared" })(async () => ({ load: ++loads }));
-  assert.throws(() => BGCache.registerWriter("shared", { interval: 1 })(async () => 1), { code: "config_invalid", message: /has a writer already/ });
+  assert.throws(() => BGCache.registerWriter("shared", { interval: 1 })(async () => 1), {
+    code: "config_invalid",
+    message: /has a writer already/,
+  });
   const reader = bg.read("shared");
 
   await until(async () => (await reader())?.load >= 3);

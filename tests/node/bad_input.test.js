@@ -4,7 +4,21 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { BGCache, Cache, CacheError, Cached, ChainCache, GCSCache, InMemCache, LocalFileCache, S3Cache, SWRCache, TTLCache, cache, openCache } from "undercroft";
+import {
+  BGCache,
+  Cache,
+  CacheError,
+  Cached,
+  ChainCache,
+  GCSCache,
+  InMemCache,
+  LocalFileCache,
+  S3Cache,
+  SWRCache,
+  TTLCache,
+  cache,
+  openCache,
+} from "undercroft";
 import { KeyvUndercroft } from "undercroft/keyv";
 
 const folder = mkdtempSync(join(tmpdir(), "undercroft-bad-"));
@@ -26,7 +40,11 @@ for (const [what, make, message] of [
   ["GCSCache", () => new GCSCache("bucket", { tokne: "x" }), /did you mean `token`\?/],
   ["Cache", () => new Cache([new InMemCache()], { stael: 1 }), /did you mean `stale`\?/],
   ["a configuration", () => openCache({ tires: [] }), /unknown key `tires`.*did you mean `tiers`\?/],
-  ["a tier", () => openCache({ tiers: ["memory://?max_entires=1"] }), /unknown key `max_entires` in tier `l1`; did you mean `max_entries`\?/],
+  [
+    "a tier",
+    () => openCache({ tiers: ["memory://?max_entires=1"] }),
+    /unknown key `max_entires` in tier `l1`; did you mean `max_entries`\?/,
+  ],
 ]) {
   test(`${what}: an unknown option is refused with a suggestion`, () => {
     assert.throws(make, invalid(message));
@@ -50,8 +68,16 @@ for (const [what, make, message] of [
   ["a serializer that is none", () => new S3Cache("b", { serializer: "jsno" }), /unknown serializer `jsno`; did you mean `json`\?/],
   ["a serializer without decode", () => new S3Cache("b", { serializer: { encode() {} } }), /`encode` and `decode`/],
   ["a chain that is no list", () => new ChainCache(new InMemCache()), /a list of pairs/],
-  ["a waiting tier under a function that cannot wait", () => TTLCache.cachedSync("k", { ttl: 1, cache: new S3Cache("b", { region: "x" }) })(load), /cannot wait for a tier on `s3`/],
-  ["timeouts of a function that cannot wait", () => TTLCache.cachedSync("k", { ttl: 1, hardTimeout: 1 })(load), /`hard_timeout` is for asynchronous functions/],
+  [
+    "a waiting tier under a function that cannot wait",
+    () => TTLCache.cachedSync("k", { ttl: 1, cache: new S3Cache("b", { region: "x" }) })(load),
+    /cannot wait for a tier on `s3`/,
+  ],
+  [
+    "timeouts of a function that cannot wait",
+    () => TTLCache.cachedSync("k", { ttl: 1, hardTimeout: 1 })(load),
+    /`hard_timeout` is for asynchronous functions/,
+  ],
 ]) {
   test(`${what} is refused`, () => {
     assert.throws(make, invalid(message));
@@ -90,7 +116,12 @@ for (const [what, value, name] of [
     const store = new LocalFileCache(mkdtempSync(join(folder, "json-")));
     const raising = openCache({ tiers: [{ url: `file://${mkdtempSync(join(folder, "raise-"))}`, name: "disk", on_error: "raise" }] });
 
-    await assert.rejects(raising.put("k", value), { name: "CacheError", code: "unsupported", tier: "disk", message: new RegExp(`cannot be encoded as \`json\`: .*${name}`) });
+    await assert.rejects(raising.put("k", value), {
+      name: "CacheError",
+      code: "unsupported",
+      tier: "disk",
+      message: new RegExp(`cannot be encoded as \`json\`: .*${name}`),
+    });
     await store.set("k", value);
     assert.equal(await store.exists("k"), false);
     assert.equal(store.stats().encode_failed, 1);
@@ -101,7 +132,7 @@ test("a closed cache says so, whatever it is asked, and also where values were a
   const store = new InMemCache();
   const fn = TTLCache.cached("k:{}", { ttl: 60, cache: store })(load);
   const sync = TTLCache.cachedSync("s:{}", { ttl: 60, cache: store })((id) => id);
-  await fn(1), await fn(1), sync(1), sync(1);
+  (await fn(1), await fn(1), sync(1), sync(1));
 
   await store.close();
 
@@ -150,12 +181,25 @@ test("a codec whose decode throws makes a miss, and a codec whose encode throws 
 test("an unknown platform says what to do", async () => {
   const { candidates } = await import("../../node/dist/native.js");
 
-  assert.deepEqual(candidates("linux", "arm64").map((path) => path.split("/").pop()), ["undercroft.linux-arm64-gnu.node", "undercroft.linux-arm64-musl.node"]);
-  assert.deepEqual(candidates("darwin", "arm64").map((path) => path.split("/").pop()), ["undercroft.darwin-arm64.node"]);
+  assert.deepEqual(
+    candidates("linux", "arm64").map((path) => path.split("/").pop()),
+    ["undercroft.linux-arm64-gnu.node", "undercroft.linux-arm64-musl.node"],
+  );
+  assert.deepEqual(
+    candidates("darwin", "arm64").map((path) => path.split("/").pop()),
+    ["undercroft.darwin-arm64.node"],
+  );
 });
 
 test("errors are records with a code, a tier and whether to try again", async () => {
-  const down = new S3Cache("bucket", { endpointUrl: "http://127.0.0.1:9", region: "us-east-1", accessKeyId: "a", secretAccessKey: "b", retries: 0, onError: "raise" });
+  const down = new S3Cache("bucket", {
+    endpointUrl: "http://127.0.0.1:9",
+    region: "us-east-1",
+    accessKeyId: "a",
+    secretAccessKey: "b",
+    retries: 0,
+    onError: "raise",
+  });
 
   await assert.rejects(down.get("k"), (error) => {
     assert.ok(error instanceof CacheError && error instanceof Error);

@@ -68,12 +68,18 @@ for (const one of read("envelope")) {
   test(`envelope: ${one.name}`, () => {
     const parts = ["header", "payload"].map((name) => new Uint8Array(Buffer.from(one[name], "hex")));
     if ("corrupt" in one) {
-      assert.throws(() => native.readEnvelope(...parts), (error) => error.message.startsWith("corrupt") && new RegExp(one.corrupt).test(error.message));
+      assert.throws(
+        () => native.readEnvelope(...parts),
+        (error) => error.message.startsWith("corrupt") && new RegExp(one.corrupt).test(error.message),
+      );
       return;
     }
     const read = native.readEnvelope(...parts);
     const expected = [one.codec, one.compressed, one.signed, one.created_at, one.fresh_until, one.stale_until];
-    assert.deepEqual([read.codec, read.compressed, read.signed, read.createdAt, read.freshUntil ?? null, read.staleUntil ?? null], expected);
+    assert.deepEqual(
+      [read.codec, read.compressed, read.signed, read.createdAt, read.freshUntil ?? null, read.staleUntil ?? null],
+      expected,
+    );
   });
 }
 

@@ -50,12 +50,17 @@ test("a Keyv store from a configuration is closed with its Keyv, a store that wa
 });
 
 test("cache-manager", async () => {
-  const manager = createCache({ stores: [new Keyv({ store: new KeyvUndercroft(new ChainCache([[new InMemCache()], [new InMemCache()]])) })] });
+  const manager = createCache({
+    stores: [new Keyv({ store: new KeyvUndercroft(new ChainCache([[new InMemCache()], [new InMemCache()]])) })],
+  });
   let loads = 0;
   const load = async () => ({ n: ++loads });
 
   assert.deepEqual([await manager.wrap("k", load, 60_000), await manager.wrap("k", load, 60_000)], [{ n: 1 }, { n: 1 }]);
-  await manager.mset([{ key: "a", value: 1 }, { key: "b", value: 2 }]);
+  await manager.mset([
+    { key: "a", value: 1 },
+    { key: "b", value: 2 },
+  ]);
   assert.deepEqual(await manager.mget(["a", "b", "c"]), [1, 2, undefined]);
   await manager.del("a");
   await manager.clear();
@@ -63,7 +68,10 @@ test("cache-manager", async () => {
 });
 
 test("cacheable", async () => {
-  const cacheable = new Cacheable({ primary: new Keyv({ store: new KeyvUndercroft() }), secondary: new Keyv({ store: new KeyvUndercroft() }) });
+  const cacheable = new Cacheable({
+    primary: new Keyv({ store: new KeyvUndercroft() }),
+    secondary: new Keyv({ store: new KeyvUndercroft() }),
+  });
   await cacheable.set("k", { n: 1 }, "1h");
 
   assert.deepEqual(await cacheable.get("k"), { n: 1 });

@@ -1,12 +1,8 @@
 // The component on Node, as jco makes it: what `undercroft/component` gives.
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { cache, codecs, stats, store, testing } from "../../node/component/undercroft.js";
+import { serve } from "./s3.js";
 
 const MEMORY = JSON.stringify({ tiers: ["memory://"], policy: { ttl: "5m", stale: "1m" } });
 const json = (document) => ({ bytes: new TextEncoder().encode(JSON.stringify(document)), codec: "json" });
@@ -16,19 +12,11 @@ let server;
 let endpoint;
 
 before(async () => {
-  const program = process.env.UNDERCROFT_S3_SERVER;
-  assert.ok(program, "UNDERCROFT_S3_SERVER names the S3 server: run `make test-component`");
-  const folder = mkdtempSync(join(tmpdir(), "undercroft-node-"));
-  server = spawn(program, ["--root", folder, "--bucket", "bucket"], { stdio: ["pipe", "pipe", "ignore"] });
-  server.folder = folder;
-  const line = await new Promise((resolve) => server.stdout.once("data", (data) => resolve(String(data))));
-  endpoint = `http://${line.trim().split(" ").pop()}`;
+  server = await serve();
+  endpoint = server.endpointUrl;
 });
 
-after(() => {
-  server.kill();
-  rmSync(server.folder, { recursive: true, force: true });
-});
+after(() => server.stop());
 
 test("one caller loads, the others are told so", () => {
   const opened = cache.Cache.open(MEMORY);
@@ -103,21 +91,4 @@ test("wasi:keyvalue", () => {
 
   assert.deepEqual(bucket.get("k"), new Uint8Array([1, 2]));
   assert.equal(store.open("others").get("k"), undefined);
-});
-
-test("the package installs into an empty project, and the README's quick start runs there", () => {
-  const folder = mkdtempSync(join(tmpdir(), "undercroft-npm-"));
-  try {
-    const node = join(dirname(fileURLToPath(import.meta.url)), "../../node");
-    const options = { cwd: folder, encoding: "utf8" };
-    const [{ filename }] = JSON.parse(execFileSync("npm", ["pack", "--json", "--silent", "--pack-destination", folder], { ...options, cwd: node }));
-    writeFileSync(join(folder, "package.json"), '{ "private": true, "type": "module" }');
-    execFileSync("npm", ["install", "--silent", "--no-audit", "--no-fund", "--prefer-offline", join(folder, filename)], options);
-    const readme = readFileSync(join(node, "../README.md"), "utf8");
-    writeFileSync(join(folder, "program.js"), readme.split("```js\n")[1].split("```")[0]);
-
-    execFileSync("node", ["program.js"], options);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
 });

@@ -7,7 +7,10 @@ import { block, deferred, turns, until } from "./waiting.js";
 
 const counted = (options = { ttl: 60 }, key = "k:{}") => {
   const calls = [];
-  const fn = TTLCache.cached(key, options)(async (id) => {
+  const fn = TTLCache.cached(
+    key,
+    options,
+  )(async (id) => {
     calls.push(id);
     return { id };
   });
@@ -77,7 +80,10 @@ test("who waits for a load that fails loads for itself", async () => {
 
   const results = await Promise.allSettled([fn(), fn(), fn()]);
 
-  assert.deepEqual(results.map(({ status }) => status), ["rejected", "fulfilled", "fulfilled"]);
+  assert.deepEqual(
+    results.map(({ status }) => status),
+    ["rejected", "fulfilled", "fulfilled"],
+  );
   assert.equal(loads, 2);
 });
 
@@ -176,7 +182,15 @@ test("invalidate, expire, refresh, clear and keyFor", async () => {
 });
 
 test("an invalidation that fails and that nobody awaits harms nobody", async () => {
-  const broken = { get: () => undefined, set() {}, exists: () => false, setIfNotExists: () => true, delete() { throw new Error("down"); } };
+  const broken = {
+    get: () => undefined,
+    set() {},
+    exists: () => false,
+    setIfNotExists: () => true,
+    delete() {
+      throw new Error("down");
+    },
+  };
   const fn = TTLCache.cached("k:{}", { ttl: 60, cache: broken })(async (id) => id);
   await fn(1);
 
@@ -294,7 +308,7 @@ test("ttl and cacheIf judge the value", async () => {
 
   for (const fn of [byValue, picky]) {
     loads = 0;
-    await fn(1), await fn(1), await fn(2), await fn(2);
+    (await fn(1), await fn(1), await fn(2), await fn(2));
     assert.equal(loads, 3);
   }
 });
@@ -302,7 +316,7 @@ test("ttl and cacheIf judge the value", async () => {
 test("a ttl of zero passes every call through", async () => {
   for (const ttl of [0, -1, "0s"]) {
     const { fn, calls } = counted({ ttl });
-    await fn(1), await fn(1);
+    (await fn(1), await fn(1));
     assert.deepEqual(calls, [1, 1]);
   }
 });
@@ -316,9 +330,12 @@ test("a version changes the key", async () => {
 });
 
 test("functions keep their name, length, properties and `this`", async () => {
-  const plain = Object.assign(async function named(a, b) {
-    return [this?.name, a, b];
-  }, { note: "mine" });
+  const plain = Object.assign(
+    async function named(a, b) {
+      return [this?.name, a, b];
+    },
+    { note: "mine" },
+  );
   const fn = TTLCache.cached("{}-{}", { ttl: 60 })(plain);
 
   assert.deepEqual([fn.name, fn.length, fn.note], ["named", 2, "mine"]);
@@ -349,7 +366,7 @@ test("functions that are not asynchronous", async () => {
 test("freshness ends on time while the thread is blocked", () => {
   let loads = 0;
   const fn = TTLCache.cachedSync("k:{}", { ttl: 0.05 })((_id) => ++loads);
-  fn(1), fn(1);
+  (fn(1), fn(1));
 
   block(80);
 
@@ -398,10 +415,20 @@ test("readers get copies where memory clones", async () => {
 test("the one-symbol style makes keys of all arguments, and functions of one name do not share them", async () => {
   const store = new InMemCache();
   const wrap = cache("1h", { store });
-  const one = wrap(async function load(a, b) { return ["one", a, b]; });
-  const two = wrap(async function load(a, b) { return ["two", a, b]; });
+  const one = wrap(async function load(a, b) {
+    return ["one", a, b];
+  });
+  const two = wrap(async function load(a, b) {
+    return ["two", a, b];
+  });
 
-  assert.deepEqual([await one(1, { x: [2] }), await two(1, { x: [2] })], [["one", 1, { x: [2] }], ["two", 1, { x: [2] }]]);
+  assert.deepEqual(
+    [await one(1, { x: [2] }), await two(1, { x: [2] })],
+    [
+      ["one", 1, { x: [2] }],
+      ["two", 1, { x: [2] }],
+    ],
+  );
   assert.equal(one.keyFor(1), one.keyFor(1, undefined));
   assert.equal(one.keyFor({ a: 1, b: 2 }), one.keyFor({ b: 2, a: 1 }));
   for (const other of ["1", 1n, [1], { 0: 1 }, true, null, new Date(1), new Map([[1, 1]]), new Set([1]), new Uint8Array([1]), -0, NaN]) {

@@ -22,7 +22,12 @@ for (const [template, params, args, key] of [
   ["{0[1]}:{0[name]}", undefined, [Object.assign(["a", "b"], { name: "n" })], "b:n"],
   ["{:>5}|{:<5}|{:^5}|{:*^7}", undefined, ["a", "b", "c", "d"], "    a|b    |  c  |***d***"],
   ["{:5}|{:5}", undefined, ["a", 1], "a    |    1"],
-  ["{:.2f}|{:+d}|{:,}|{:x}|{:#x}|{:b}|{:%}", undefined, [3.14159, 5, 1234567, 255, 255, 5, 0.5], "3.14|+5|1,234,567|ff|0xff|101|50.000000%"],
+  [
+    "{:.2f}|{:+d}|{:,}|{:x}|{:#x}|{:b}|{:%}",
+    undefined,
+    [3.14159, 5, 1234567, 255, 255, 5, 0.5],
+    "3.14|+5|1,234,567|ff|0xff|101|50.000000%",
+  ],
   ["{:e}|{:g}|{:g}|{:.3}", undefined, [12345.678, 0.00001234, 1234567, 3.14159], "1.234568e+04|1.234e-05|1.23457e+06|3.14"],
   ["{:.3}", undefined, ["abcdef"], "abc"],
   ["{!r}", undefined, ["a"], '"a"'],
@@ -88,7 +93,7 @@ test("arguments of one text share a key, and are found by themselves", async () 
   let loads = 0;
   const fn = TTLCache.cached("k:{}", { ttl: 60 })(async (id) => (loads++, id));
 
-  await fn(1), await fn("1"), await fn(1n), await fn(1), await fn("1"), await fn(1n);
+  (await fn(1), await fn("1"), await fn(1n), await fn(1), await fn("1"), await fn(1n));
 
   assert.equal(loads, 1);
 });

@@ -111,7 +111,13 @@ test("bytes that were put may be changed afterwards", async () => {
 
 test("a configuration, with a bucket behind memory", async () => {
   const { endpointUrl, region, accessKeyId, secretAccessKey } = server.options;
-  const tier = { url: `s3://${BUCKET}/configured`, endpoint_url: endpointUrl, region, access_key_id: accessKeyId, secret_access_key: secretAccessKey };
+  const tier = {
+    url: `s3://${BUCKET}/configured`,
+    endpoint_url: endpointUrl,
+    region,
+    access_key_id: accessKeyId,
+    secret_access_key: secretAccessKey,
+  };
   const cache = openCache({ tiers: ["memory://", tier], policy: { ttl: "1h" } });
   await cache.put("k", { n: 1 });
 
@@ -122,13 +128,20 @@ test("a configuration, with a bucket behind memory", async () => {
 test("Keyv over a bucket", async () => {
   const store = new KeyvUndercroft(bucket());
   await store.set("k", '{"value":1}', 60_000);
-  await store.setMany([{ key: "a", value: "1", ttl: 1000 }, { key: "b", value: "2" }]);
+  await store.setMany([
+    { key: "a", value: "1", ttl: 1000 },
+    { key: "b", value: "2" },
+  ]);
 
   assert.equal(await store.get("k"), '{"value":1}');
   assert.deepEqual(await store.hasMany(["a", "b", "c"]), [true, true, false]);
   const all = [];
   for await (const entry of store.iterator()) all.push(entry);
-  assert.deepEqual(all, [["a", "1"], ["b", "2"], ["k", '{"value":1}']]);
+  assert.deepEqual(all, [
+    ["a", "1"],
+    ["b", "2"],
+    ["k", '{"value":1}'],
+  ]);
   assert.equal(await store.deleteMany(["a", "c"]), true);
   await store.clear();
   assert.equal(await store.get("b"), undefined);

@@ -29,7 +29,9 @@ const PREFACE = (address) => `
 
 /** Runs a program in a process of its own. */
 async function run(program, address = url) {
-  const process_ = spawn(process.execPath, ["--input-type=module", "-e", PREFACE(address) + program], { stdio: ["ignore", "pipe", "pipe"] });
+  const process_ = spawn(process.execPath, ["--input-type=module", "-e", PREFACE(address) + program], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   let [out, err] = ["", ""];
   process_.stdout.on("data", (data) => (out += data));
   process_.stderr.on("data", (data) => (err += data));
@@ -140,19 +142,20 @@ test("workers come and go, and each has its own caches", async () => {
 });
 
 test("a process whose only user is a worker that has ended", async () => {
-  const { code, err } = await run("").then(() =>
-    new Promise((resolve) => {
-      const program = `
+  const { code, err } = await run("").then(
+    () =>
+      new Promise((resolve) => {
+        const program = `
         import { Worker } from "node:worker_threads";
         const source = ${JSON.stringify(`(async () => { ${PREFACE(url)} for (let i = 0; i < 20; i++) far.get("k" + i).catch(() => undefined); setTimeout(() => process.exit(0), 20); })();`)};
         for (let round = 0; round < 3; round++) await new Promise((resolve) => new Worker(source, { eval: true }).once("exit", resolve));
         setTimeout(() => undefined, 100);
       `;
-      const child = spawn(process.execPath, ["--input-type=module", "-e", program], { stdio: ["ignore", "ignore", "pipe"] });
-      let err = "";
-      child.stderr.on("data", (data) => (err += data));
-      child.once("close", (code) => resolve({ code, err }));
-    }),
+        const child = spawn(process.execPath, ["--input-type=module", "-e", program], { stdio: ["ignore", "ignore", "pipe"] });
+        let err = "";
+        child.stderr.on("data", (data) => (err += data));
+        child.once("close", (code) => resolve({ code, err }));
+      }),
   );
 
   assert.deepEqual([code, err], [0, ""]);

@@ -39,7 +39,14 @@ class Own {
 for (const [name, make] of [
   ["memory", () => new InMemCache()],
   ["a directory", () => directory()],
-  ["a chain", () => new ChainCache([[new InMemCache(), 60], [directory(), null]])],
+  [
+    "a chain",
+    () =>
+      new ChainCache([
+        [new InMemCache(), 60],
+        [directory(), null],
+      ]),
+  ],
   ["a hybrid", () => new HybridCache({ l2Cache: directory() })],
   ["a store of one's own", () => new ChainCache([[new Own()]])],
 ]) {
@@ -53,10 +60,22 @@ for (const [name, make] of [
     assert.deepEqual([await store.exists("b"), await store.exists("c")], [true, false]);
     assert.deepEqual([await store.setIfNotExists("a", 2, 60), await store.setIfNotExists("c", 3, 60)], [false, true]);
     await store.setMany({ d: 4, e: 5 }, 60);
-    assert.deepEqual(await store.getMany(["e", "x", "d"]), new Map([["e", 5], ["d", 4]]));
+    assert.deepEqual(
+      await store.getMany(["e", "x", "d"]),
+      new Map([
+        ["e", 5],
+        ["d", 4],
+      ]),
+    );
     await store.delete("a");
     await store.deleteMany(["b", "d", "nowhere"]);
-    assert.deepEqual([...(await store.getMany(["a", "b", "c", "d", "e"]))], [["c", 3], ["e", 5]]);
+    assert.deepEqual(
+      [...(await store.getMany(["a", "b", "c", "d", "e"]))],
+      [
+        ["c", 3],
+        ["e", 5],
+      ],
+    );
     const entry = await store.getEntry("c");
     assert.equal(entry.value, 3);
     assert.ok(Math.abs(entry.freshUntil - entry.createdAt - 60) < 1);
@@ -209,7 +228,10 @@ test("a store of one's own gets values, whole seconds, and is asked once for man
 
   assert.equal(a, b);
   assert.equal(loads, 1);
-  assert.deepEqual(own.calls, [["get", "k:1"], ["set", "k:1", 60]]);
+  assert.deepEqual(own.calls, [
+    ["get", "k:1"],
+    ["set", "k:1", 60],
+  ]);
   assert.deepEqual(await fn(1), { id: 1 });
 });
 

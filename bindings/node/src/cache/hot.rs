@@ -10,10 +10,7 @@ use napi::{
 use napi_derive::napi;
 
 use super::{Core, value};
-use crate::{
-    ask::numbered,
-    reply::Reply,
-};
+use crate::{ask::numbered, reply::Reply};
 
 impl Core {
     fn handle(&self) -> Self {

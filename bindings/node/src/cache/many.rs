@@ -30,8 +30,7 @@ impl Core {
     /// Puts several values; the requests run beside each other.
     #[napi]
     pub fn put_many(&self, keys: Vec<String>, slots: Vec<u32>, sizes: Vec<f64>, forms: Vec<Vec<Encoded>>, ask: &Ask) -> Reply {
-        let values: Vec<_> =
-            slots.into_iter().zip(sizes).zip(forms).map(|((slot, size), forms)| value(&self.shared.bridge, slot, size, Some(forms))).collect();
+        let values: Vec<_> = slots.into_iter().zip(sizes).zip(forms).map(|((slot, size), forms)| value(&self.shared.bridge, slot, size, Some(forms))).collect();
         let (cache, policy) = (self.cache(), ask.ask.policy);
         self.reply_with(async move {
             cache.put_many(self::keys(keys)?.into_iter().zip(values).collect(), Some(&policy)).await?;

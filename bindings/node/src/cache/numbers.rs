@@ -33,7 +33,16 @@ impl Core {
                     "writes": counts.writes.load(Ordering::Relaxed),
                 });
                 if let (Some(usage), Some(tier)) = (cache.chain().usage(name), tier.as_object_mut()) {
-                    tier.insert("requests".into(), usage.requests.iter().filter(|(_, count)| **count > 0).map(|(name, count)| ((*name).to_owned(), Value::from(*count))).collect::<Map<_, _>>().into());
+                    tier.insert(
+                        "requests".into(),
+                        usage
+                            .requests
+                            .iter()
+                            .filter(|(_, count)| **count > 0)
+                            .map(|(name, count)| ((*name).to_owned(), Value::from(*count)))
+                            .collect::<Map<_, _>>()
+                            .into(),
+                    );
                     for (name, count) in [
                         ("bytes_sent", usage.sent),
                         ("bytes_received", usage.received),
