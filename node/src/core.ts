@@ -262,7 +262,7 @@ export class Core {
   }
 
   putLife(key: string, value: unknown, life: [number, number, number]): Later<void> {
-    return this.#put(checked(key), value, (held, size, forms) => this.native.putLife(key, held.slot, size, forms, ...life));
+    return this.#put(checked(key), value, (held, size, forms) => this.native.putLife(key, held.slot, size, forms, life));
   }
 
   putIfAbsent(key: string, value: unknown, ask: Ask): Later<boolean> {

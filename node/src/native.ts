@@ -79,15 +79,7 @@ export interface NativeCore {
   faults(tier: string): NativeFaults | null;
   verbs(): Verbs;
   put(key: string, slot: number, size: number, forms: Encoded[] | undefined, ask: NativeAsk): Payload;
-  putLife(
-    key: string,
-    slot: number,
-    size: number,
-    forms: Encoded[] | undefined,
-    createdAt: number,
-    freshUntil: number,
-    staleUntil: number,
-  ): Payload;
+  putLife(key: string, slot: number, size: number, forms: Encoded[] | undefined, life: number[]): Payload;
   putIfAbsent(key: string, slot: number, size: number, forms: Encoded[] | undefined, ask: NativeAsk): Payload;
   attach(key: string, createdAt: number, slot: number, size: number): number;
   exists(key: string): Payload;

@@ -24,7 +24,7 @@ pub(crate) const ANSWERS: usize = 16;
 
 /// Where each number stands; `node/src/bridge.ts` has the same list.
 #[derive(Clone, Copy)]
-enum At {
+enum Field {
     Kind,
     Ticket,
     State,
@@ -152,12 +152,12 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn set(&self, at: At, number: f64) {
+    fn set(&self, at: Field, number: f64) {
         self.shared.answers()[at as usize].set(number);
     }
 
     fn kind(&self, kind: Kind) {
-        self.set(At::Kind, f64::from(kind as u8));
+        self.set(Field::Kind, f64::from(kind as u8));
     }
 
     fn undefined(&self) -> sys::napi_value {
@@ -182,21 +182,21 @@ impl Writer<'_> {
     }
 
     /// Writes the numbers of an entry, and returns its bytes where it has no object: text where the codec is one of texts.
-    fn entry(&self, core: &cache::Shared, key: &Key, entry: &Entry, mut put: impl FnMut(At, f64)) -> napi::Result<sys::napi_value> {
-        put(At::CreatedAt, until(entry.life.created_at));
-        put(At::FreshUntil, until(entry.life.fresh_until));
-        put(At::StaleUntil, until(entry.life.stale_until));
-        put(At::Tier, core.place(&entry.tier));
+    fn entry(&self, core: &cache::Shared, key: &Key, entry: &Entry, mut put: impl FnMut(Field, f64)) -> napi::Result<sys::napi_value> {
+        put(Field::CreatedAt, until(entry.life.created_at));
+        put(Field::FreshUntil, until(entry.life.fresh_until));
+        put(Field::StaleUntil, until(entry.life.stale_until));
+        put(Field::Tier, core.place(&entry.tier));
         if let Some(slot) = slot_in(entry) {
-            put(At::Slot, f64::from(slot));
-            put(At::PlainUntil, core.plain_until(key, slot));
+            put(Field::Slot, f64::from(slot));
+            put(Field::PlainUntil, core.plain_until(key, slot));
             return Ok(self.undefined());
         }
-        put(At::Slot, -1.0);
-        put(At::PlainUntil, 0.0);
+        put(Field::Slot, -1.0);
+        put(Field::PlainUntil, 0.0);
         let Some((codec, bytes)) = entry.value.encoded() else { return Ok(self.undefined()) };
-        put(At::Codec, f64::from(codec.id));
-        put(At::Instance, f64::from(codec.instance));
+        put(Field::Codec, f64::from(codec.id));
+        put(Field::Instance, f64::from(codec.instance));
         match std::str::from_utf8(bytes) {
             Ok(text) if [Codec::JSON.id, Codec::UTF8.id].contains(&codec.id) => self.text(text),
             _ => self.bytes(bytes),
@@ -205,8 +205,8 @@ impl Writer<'_> {
 
     fn found(&self, found: Found) -> napi::Result<sys::napi_value> {
         self.kind(Kind::Found);
-        self.set(At::State, f64::from(found.state as u8));
-        self.set(At::Lease, f64::from(u8::from(found.lease.is_some())));
+        self.set(Field::State, f64::from(found.state as u8));
+        self.set(Field::Lease, f64::from(u8::from(found.lease.is_some())));
         let value = match &found.entry {
             Some(entry) => Some(self.entry(&found.core, &found.key, entry, |at, number| self.set(at, number))?),
             None => None,
@@ -242,7 +242,7 @@ impl Writer<'_> {
         let mut values = Vec::with_capacity(entries.len());
         for ((key, entry), numbers) in keys.iter().zip(entries).zip(numbers.chunks_mut(ANSWERS)) {
             let state = if entry.is_some() { State::Hit } else { State::Miss };
-            numbers[At::State as usize] = f64::from(state as u8);
+            numbers[Field::State as usize] = f64::from(state as u8);
             values.push(match entry {
                 Some(entry) => self.entry(core, key, entry, |at, number| numbers[at as usize] = number)?,
                 None => self.undefined(),
@@ -255,10 +255,10 @@ impl Writer<'_> {
 
     fn question(&self, question: &Question) -> napi::Result<sys::napi_value> {
         self.kind(Kind::Question);
-        self.set(At::Slot, question.slot.map_or(-1.0, f64::from));
-        self.set(At::Number, question.ttl);
-        self.set(At::State, f64::from(question.store));
-        for (at, moment) in [At::CreatedAt, At::FreshUntil, At::StaleUntil].into_iter().zip(question.life) {
+        self.set(Field::Slot, question.slot.map_or(-1.0, f64::from));
+        self.set(Field::Number, question.ttl);
+        self.set(Field::State, f64::from(question.store));
+        for (at, moment) in [Field::CreatedAt, Field::FreshUntil, Field::StaleUntil].into_iter().zip(question.life) {
             self.set(at, moment);
         }
         self.list(&[self.text(question.verb)?, self.text(&question.key)?])
@@ -276,13 +276,13 @@ impl Writer<'_> {
             Ok(Out::Question(question)) => self.question(&question),
             Ok(Out::Number(number)) => {
                 self.kind(Kind::Number);
-                self.set(At::Number, number);
+                self.set(Field::Number, number);
                 Ok(self.undefined())
             }
             Ok(Out::Put(core, key, slot)) => {
                 self.kind(Kind::Number);
                 // Now, on JavaScript's thread: it may have been deleted since it was put.
-                self.set(At::Number, core.plain_until(&key, slot));
+                self.set(Field::Number, core.plain_until(&key, slot));
                 Ok(self.undefined())
             }
             Ok(Out::Nothing) => {
@@ -311,7 +311,7 @@ impl ToNapiValue for Reply {
         let writer = Writer { env, shared: &reply.shared };
         let value = match reply.work {
             Work::Done(out) => {
-                writer.set(At::Ticket, f64::from(reply.ticket));
+                writer.set(Field::Ticket, f64::from(reply.ticket));
                 writer.write(out)?
             }
             Work::Pending(rest) => {
@@ -320,14 +320,14 @@ impl ToNapiValue for Reply {
                 let stop = run_detached(async move { shared.end(ticket, rest.await) });
                 reply.shared.began(ticket, stop);
                 writer.kind(Kind::Pending);
-                writer.set(At::Ticket, f64::from(ticket));
+                writer.set(Field::Ticket, f64::from(ticket));
                 writer.undefined()
             }
         };
         // Most often it is one, which a put has replaced: it goes with the answer.
         let (first, more) = reply.shared.take_one();
-        writer.set(At::First, first.map_or(-1.0, f64::from));
-        writer.set(At::Released, more as f64);
+        writer.set(Field::First, first.map_or(-1.0, f64::from));
+        writer.set(Field::Released, more as f64);
         Ok(value)
     }
 }

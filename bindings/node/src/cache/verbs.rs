@@ -20,12 +20,12 @@ impl Core {
         self.put_value(&key, slot, value, policy)
     }
 
-    /// Puts a value with its own deadlines, in milliseconds since the epoch.
+    /// Puts a value with its own deadlines: when it was made, until when it is fresh, until when it may be served; milliseconds since the epoch.
     #[napi]
-    #[expect(clippy::too_many_arguments, reason = "an object would cost more than the call")]
-    pub fn put_life(&self, key: String, slot: u32, size: f64, forms: Option<Vec<Encoded>>, created_at: f64, fresh_until: f64, stale_until: f64) -> Reply {
+    pub fn put_life(&self, key: String, slot: u32, size: f64, forms: Option<Vec<Encoded>>, life: Vec<f64>) -> Reply {
         let value = value(&self.shared.bridge, slot, size, forms);
-        let life = Life { created_at: millis(created_at), fresh_until: millis(fresh_until), stale_until: millis(stale_until) };
+        let moment = |at: usize| life.get(at).copied().map_or(engine::time::FOREVER, millis);
+        let life = Life { created_at: moment(0), fresh_until: moment(1), stale_until: moment(2) };
         let core = self.shared.clone();
         self.reply(&key, move |cache, key| async move {
             cache.put_with(&key, value, life, &cache.ask()).await?;
