@@ -114,7 +114,7 @@ check-rust: venv
 	cargo fmt --all --check
 	source $(VENV)/bin/activate && cargo clippy -q --locked --workspace --exclude undercroft-bench-peers --all-targets -- -D warnings
 
-PRETTIER := node/node_modules/.bin/prettier --config node/.prettierrc.json --log-level warn node/src 'tests/node/*.{js,ts}' 'tests/demo/*.js'
+PRETTIER := node/node_modules/.bin/prettier --config node/.prettierrc.json --log-level warn node/src 'tests/node/*.{js,ts}' 'tests/{demo,bench/node}/*.js'
 
 check-node: node
 	$(PRETTIER) --check
@@ -130,7 +130,11 @@ $(BENCH_VENV)/ready: tests/bench/requirements.txt | tools
 	$(BENCH_VENV)/bin/pip install -q -r tests/bench/requirements.txt
 	@touch $@
 
-bench: wheel servers component $(BENCH_VENV)/ready
+tests/bench/node/node_modules/.package-lock.json: tests/bench/node/package-lock.json node-tools
+	cd tests/bench/node && npm install --no-save --ignore-scripts --silent --no-audit --no-fund
+	@touch $@
+
+bench: wheel servers component node tests/bench/node/node_modules/.package-lock.json $(BENCH_VENV)/ready
 	cargo build -q --release --locked -p undercroft-bench-peers
 	cargo build -q --release --locked -p undercroft-component-tests -p undercroft-host --bins
 	@$(BENCH_VENV)/bin/pip install -q --force-reinstall --no-deps $(UNDERCROFT_CACHE)/wheels-$(TAG)/*.whl

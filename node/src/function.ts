@@ -132,6 +132,8 @@ function dress(made: object, fn: AnyFunction, name: string | undefined): void {
   Object.defineProperty(made, "length", { value: fn.length, configurable: true });
 }
 
+const slice: (this: IArguments) => unknown[] = Array.prototype.slice;
+
 type Call = (this: unknown, ...args: unknown[]) => unknown;
 
 const PLAIN: ReadonlySet<string> = new Set(["number", "string", "bigint", "boolean"]);
@@ -187,7 +189,7 @@ function later(keys: Plan, loads: Loads): Call {
         return Promise.resolve(held.value);
       }
       // eslint-disable-next-line prefer-rest-params -- a rest parameter would cost every hit an array
-      return ask(this, Array.from(arguments));
+      return ask(this, slice.call(arguments));
     };
   }
   return function (this: unknown, ...args: unknown[]) {
@@ -221,7 +223,7 @@ function now(keys: Plan, loads: Loads): Call {
         return held.value;
       }
       // eslint-disable-next-line prefer-rest-params -- a rest parameter would cost every hit an array
-      return ask(this, Array.from(arguments));
+      return ask(this, slice.call(arguments));
     };
   }
   return function (this: unknown, ...args: unknown[]) {

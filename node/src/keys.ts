@@ -117,6 +117,14 @@ function piece(part: Placeholder, params: readonly string[] | undefined, source:
     }
     return (first as Record<string, unknown>)[part.name as string];
   };
+  if (part.path.length === 0 && part.conversion === null && spec === undefined) {
+    return (args) => {
+      const value = root(args);
+      if (typeof value === "string") return value;
+      if (value === undefined) throw fail("is undefined in this call");
+      return plain(value);
+    };
+  }
   return (args) => {
     let value = root(args);
     for (const step of part.path) value = (value as Record<string | number, unknown> | null | undefined)?.[step];

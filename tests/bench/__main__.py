@@ -1,4 +1,4 @@
-"""Runs the benches: `python -m bench [--peers-only] [hit ways raw weight stampede ratio disk objects component]`.
+"""Runs the benches: `python -m bench [--peers-only] [hit ways raw weight stampede ratio disk objects component node node_memory]`.
 
 A bar that falls short is a finding, not a failure: the exit code is 0. It is 1 when a bench crashed.
 """
@@ -12,7 +12,7 @@ import time
 import traceback
 from collections.abc import Callable
 
-from . import component, disk, hit, objects, ratio, raw, results, stampede, ways, weight
+from . import component, disk, hit, node, node_memory, objects, ratio, raw, results, stampede, ways, weight
 from .contender import UNDERCROFT, Scope, is_installed
 from .report import Section, render
 
@@ -26,6 +26,8 @@ BENCHES: dict[str, Callable[[Scope], Section]] = {
     "disk": disk.run,
     "objects": objects.run,
     "component": component.run,
+    "node": node.run,
+    "node_memory": node_memory.run,
 }
 
 

@@ -113,7 +113,11 @@ def in_node(folder: str, paths: list[pathlib.Path]) -> dict[str, Any]:
     """Have Node read from the folder, where everything is there already."""
     program = pathlib.Path(__file__).with_name("read.js")
     output = subprocess.run(
-        ["node", program, folder], input=json.dumps([str(path) for path in paths]), stdout=subprocess.PIPE, check=True, text=True
+        ["node", program, folder],
+        input=json.dumps([str(path) for path in paths]),
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
     ).stdout
     bar("Node, warm disk", len(paths), len(paths))
     return {"name": "Node, warm disk", "calls": len(paths), **json.loads(output)}
@@ -156,7 +160,9 @@ def main() -> int:
     )
     print("the results of all passes are equal" if same else "THE RESULTS OF THE PASSES DIFFER")
     if same:
-        print(f"Node read from the shared tier what Python computed: {len(first)} of {len(first)} modules, none loaded anew")
+        print(
+            f"Node read from the shared tier what Python computed: {len(first)} of {len(first)} modules, none loaded anew"
+        )
     return 0 if same else 1
 
 

@@ -72,7 +72,11 @@ def s3(server: servers.Server, codec: str) -> dict[str, Any]:
 @contextlib.contextmanager
 def shelf(language: str, server: servers.Server, codec: str, tier: dict[str, Any] | None = None) -> Iterator[Shelf]:
     own = s3(server, codec) if tier is None else tier
-    tier = {"on_error": "raise", **({} if own["url"].startswith("file:") else {"prefix": PREFIX, "endpoint_url": server.url}), **own}
+    tier = {
+        "on_error": "raise",
+        **({} if own["url"].startswith("file:") else {"prefix": PREFIX, "endpoint_url": server.url}),
+        **own,
+    }
     command = [programs()[language], json.dumps({"tiers": [tier]})]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:

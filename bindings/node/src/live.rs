@@ -9,7 +9,7 @@ use std::sync::{
     atomic::{AtomicU8, Ordering},
 };
 
-use undercroft::engine::{Entry, Live, Value, value::Object};
+use undercroft::engine::{Entry, Live, value::Object};
 
 use crate::bridge::Shared;
 
@@ -46,11 +46,6 @@ pub(crate) fn live(shared: &Arc<Shared>, slot: u32) -> Live {
     Arc::new(JsObject { slot, marks, shared: shared.clone() })
 }
 
-/// Returns the number of the object that a value holds.
-pub(crate) fn slot_of(value: &Value) -> Option<u32> {
-    slot(value.object()?)
-}
-
 /// Returns the number of an object.
 pub(crate) fn slot(live: &Live) -> Option<u32> {
     let any: &dyn std::any::Any = &**live;
@@ -59,5 +54,5 @@ pub(crate) fn slot(live: &Live) -> Option<u32> {
 
 /// Returns the number of the object that an entry holds.
 pub(crate) fn slot_in(entry: &Entry) -> Option<u32> {
-    slot_of(&entry.value)
+    slot(entry.value.object()?)
 }

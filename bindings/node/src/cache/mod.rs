@@ -21,7 +21,7 @@ use crate::{
     bridge::{self, Bridge, Inside},
     clock,
     errors::raise,
-    live::{live, slot_of},
+    live::{live, slot},
     reply::{Out, Reply},
     testing::{Faults, ManualClock},
     tier::{Tier, options},
@@ -43,9 +43,9 @@ impl Shared {
     }
 
     /// Returns until when JavaScript may serve an object by itself, on the monotonic clock: not at all, unless memory holds that object.
-    pub(crate) fn plain_until(&self, key: &Key, slot: u32) -> f64 {
+    pub(crate) fn plain_until(&self, key: &Key, number: u32) -> f64 {
         let held = self.cache.chain().near().and_then(|tier| tier.near.peek(key));
-        match held.filter(|held| slot_of(&held.value()) == Some(slot)).as_ref().map(Held::plain_until) {
+        match held.filter(|held| held.object().and_then(slot) == Some(number)).as_ref().map(Held::plain_until) {
             Some(engine::time::FOREVER) => f64::INFINITY,
             Some(until) => until.saturating_sub(self.margin) as f64,
             None => 0.0,

@@ -16,7 +16,7 @@ use crate::{
     entry::Life,
     env::Clock,
     time::{FOREVER, Millis},
-    value::{Codec, Object, Raw, Value},
+    value::{Codec, Live, Object, Raw, Value},
 };
 
 /// An entry of a near tier. Cheap to clone; clones are the same entry.
@@ -187,6 +187,11 @@ impl Held {
             Some(value) => value.clone(),
             None => Value::live(Arc::new(self.clone()), self.size()),
         }
+    }
+
+    /// Looks at the host's object, where memory keeps it in a value.
+    pub fn object(&self) -> Option<&Live> {
+        self.node().boxed()?.object()
     }
 
     /// Returns the first form of the value that has bytes, where it stays.
