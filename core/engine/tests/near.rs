@@ -219,3 +219,33 @@ fn glances_beside_writers_see_whole_entries() {
     assert!(seen > 0, "the readers saw something");
     assert!(near.len() <= 300);
 }
+
+/// An object that its host serves by itself.
+struct Served(AtomicBool);
+
+impl Object for Served {
+    fn take_use(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
+}
+
+#[test]
+fn what_the_host_serves_by_itself_counts_as_used() {
+    let (near, clock) = (Near::new(Limits { max_entries: 100, max_bytes: None }), Arc::new(ManualClock::default()));
+    let put = |at: i64| {
+        let served = Arc::new(Served(AtomicBool::new(false)));
+        let entry = Entry { value: Value::live(served.clone(), 0), life: Life::forever(clock.wall()), tier: "test".into() };
+        near.put(&key(at), &entry, &Policy::default(), None, &clock);
+        served
+    };
+    let used: Vec<_> = (0..50).map(put).collect();
+
+    // They come again and again, so that the hand of the clock goes round.
+    for at in (50..250).cycle().take(4_000) {
+        put(at);
+        used.iter().for_each(|object| object.0.store(true, Ordering::Relaxed));
+    }
+
+    let kept = near.entries("").iter().filter(|held| held.key()["key:".len()..].parse::<i64>().unwrap() < 50).count();
+    assert!(kept >= 45, "{kept} of 50 are kept");
+}

@@ -39,13 +39,16 @@ fn names(package: &str) -> Vec<String> {
 
 #[test]
 fn imports_go_one_way() {
-    let order = ["undercroft-engine", "undercroft-stores", "undercroft", "undercroft-native", "undercroft-python"];
-    for (at, package) in order.iter().enumerate() {
-        let dependencies = names(package);
-        for above in &order[at + 1..] {
-            assert!(!dependencies.iter().any(|name| name == above), "`{package}` depends on `{above}`");
+    for face in ["undercroft-python", "undercroft-node"] {
+        let order = ["undercroft-engine", "undercroft-stores", "undercroft", "undercroft-native", face];
+        for (at, package) in order.iter().enumerate() {
+            let dependencies = names(package);
+            for above in &order[at + 1..] {
+                assert!(!dependencies.iter().any(|name| name == above), "`{package}` depends on `{above}`");
+            }
         }
     }
+    assert!(!names("undercroft-node").iter().any(|name| name == "undercroft-python" || name == "pyo3"));
 }
 
 #[test]
@@ -56,7 +59,7 @@ fn the_component_takes_the_core_directly() {
         assert!(!dependencies.iter().any(|name| name == foreign), "the component depends on `{foreign}`");
     }
     // And only it knows WASI's interfaces; its host knows it by these alone.
-    for package in ["undercroft-engine", "undercroft-stores", "undercroft", "undercroft-native", "undercroft-python"] {
+    for package in ["undercroft-engine", "undercroft-stores", "undercroft", "undercroft-native", "undercroft-python", "undercroft-node"] {
         for wasi in ["wit-bindgen", "wasmtime"] {
             assert!(!names(package).iter().any(|name| name == wasi), "`{package}` depends on `{wasi}`");
         }
@@ -67,7 +70,7 @@ fn the_component_takes_the_core_directly() {
 #[test]
 fn the_core_owns_no_runtime() {
     for package in ["undercroft-engine", "undercroft-stores", "undercroft"] {
-        for runtime in ["reqwest", "hyper", "rustls", "pyo3"] {
+        for runtime in ["reqwest", "hyper", "rustls", "pyo3", "napi"] {
             assert!(!names(package).iter().any(|name| name == runtime), "`{package}` depends on `{runtime}`");
         }
         // The AWS SDK takes locks from tokio; what runs tasks, tells the time or opens sockets is not among its features.
