@@ -241,7 +241,7 @@ fn what_the_host_serves_by_itself_counts_as_used() {
     let used: Vec<_> = (0..50).map(put).collect();
 
     // They come again and again, so that the hand of the clock goes round.
-    for at in (50..250).cycle().take(4_000) {
+    for at in (50..130).cycle().take(4_000) {
         put(at);
         used.iter().for_each(|object| object.0.store(true, Ordering::Relaxed));
     }
