@@ -4,6 +4,7 @@ import { extname } from "node:path";
 import { flights } from "./background.js";
 import { Core } from "./core.js";
 import { durationText, type Duration } from "./duration.js";
+import { invalid } from "./errors.js";
 import type { Found, Lease } from "./found.js";
 import { stats, type Stats } from "./function.js";
 import { Ask } from "./ask.js";
@@ -15,59 +16,60 @@ import { named } from "./tier.js";
 /** How long values live, and how long callers wait. */
 export interface Policy {
   /** For how long a value is fresh; `null` for ever, 0: it is not stored. */
-  ttl?: Duration | null;
+  ttl?: Duration | null | undefined;
   /** For how long after that it is served at once while one caller refreshes it. */
-  stale?: Duration | null;
+  stale?: Duration | null | undefined;
   /** For how long after `ttl` a value is kept for when a load fails. */
-  staleIfError?: Duration | null;
+  staleIfError?: Duration | null | undefined;
   /** The largest share of `ttl` by which lives are shortened at random, 0 to 1. */
-  jitter?: number;
+  jitter?: number | undefined;
   /** The share of a life after which one caller has it refreshed. */
-  refreshAhead?: number;
+  refreshAhead?: number | undefined;
   /** How long a caller waits for a load when a stale value is at hand. */
-  softTimeout?: Duration | null;
+  softTimeout?: Duration | null | undefined;
   /** How long a caller waits for a load at all. */
-  hardTimeout?: Duration | null;
+  hardTimeout?: Duration | null | undefined;
   /** How long a caller waits for another caller's load. */
-  lockTimeout?: Duration | null;
+  lockTimeout?: Duration | null | undefined;
 }
 
+const SHARES = ["jitter", "refreshAhead"];
 const POLICY = ["ttl", "stale", "staleIfError", "jitter", "refreshAhead", "softTimeout", "hardTimeout", "lockTimeout"];
 
 /** What a call asks for beside its key. */
 export interface Asking {
-  policy?: Policy;
+  policy?: Policy | undefined;
   /** Names of tiers that this call neither reads nor writes. */
-  skip?: readonly string[];
+  skip?: readonly string[] | undefined;
   /** Ends the waiting of this call; loads go on. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** The settings of a tier, in the names that every language shares. */
 export interface TierConfig {
   /** `memory://`, `file:///folder`, `s3://bucket/folder`, `gs://bucket/folder`. */
   url: string;
-  name?: string;
-  max_ttl?: Duration | null;
-  on_error?: "miss" | "raise";
-  codec?: "json" | "msgpack" | "raw" | "utf8" | "v8";
-  timeout?: Duration | null;
-  retries?: number;
-  backoff?: Duration;
-  breaker?: number;
-  cooldown?: Duration;
-  compress?: boolean | number | string;
-  max_value?: number | string;
-  max_entries?: number;
-  max_bytes?: number | string;
-  durable?: boolean;
+  name?: string | undefined;
+  max_ttl?: Duration | null | undefined;
+  on_error?: "miss" | "raise" | undefined;
+  codec?: "json" | "msgpack" | "raw" | "utf8" | "v8" | undefined;
+  timeout?: Duration | null | undefined;
+  retries?: number | undefined;
+  backoff?: Duration | undefined;
+  breaker?: number | undefined;
+  cooldown?: Duration | undefined;
+  compress?: boolean | number | string | undefined;
+  max_value?: number | string | undefined;
+  max_entries?: number | undefined;
+  max_bytes?: number | string | undefined;
+  durable?: boolean | undefined;
   [setting: string]: unknown;
 }
 
 /** A configuration: one document in every language. */
 export interface Config {
   /** Stands before every key in every far tier. */
-  namespace?: string;
+  namespace?: string | undefined;
   /** Nearest first. */
   tiers: readonly (string | TierConfig)[];
   policy?: {
@@ -85,18 +87,19 @@ export interface Config {
 /** How a configuration is opened, beside what it says. */
 export interface OpenOptions {
   /** A clock that stands still, for tests (`undercroft/testing`). */
-  clock?: { readonly native: NativeClock };
+  clock?: { readonly native: NativeClock } | undefined;
   /** Whether every far tier can be made to fail, for tests. */
-  faults?: boolean;
+  faults?: boolean | undefined;
 }
 
 function policyText(policy: Policy, place: string): string {
   refuseUnknown(policy, POLICY, place);
   const settings = Object.entries(policy)
     .filter(([, value]) => value !== undefined)
-    .map(
-      ([name, value]) => `"${name.replace(/[A-Z]/gu, (letter) => `_${letter.toLowerCase()}`)}":${durationText(value as Duration | null)}`,
-    );
+    .map(([name, value]) => {
+      const text = SHARES.includes(name) ? JSON.stringify(value) : durationText(value as Duration | null);
+      return `"${name.replace(/[A-Z]/gu, (letter) => `_${letter.toLowerCase()}`)}":${text}`;
+    });
   return `{${settings.join(",")}}`;
 }
 
@@ -214,6 +217,11 @@ export class Cache {
     return this.core.names;
   }
 
+  /** Removes what can never be served again, and says how much there was. */
+  async sweep(): Promise<number> {
+    return this.core.sweep();
+  }
+
   /** What happened so far. */
   stats(): Stats {
     return stats(this.core);
@@ -238,7 +246,13 @@ export function openCache(config: Config | string | URL, options: OpenOptions = 
 
 function read(config: Config | string | URL): [string, string] {
   if (typeof config === "string" && config.trimStart().startsWith("{")) return [config, "json"];
-  if (typeof config !== "string" && !(config instanceof URL)) return [JSON.stringify(config), "json"];
+  if (typeof config !== "string" && !(config instanceof URL)) return [JSON.stringify(config, refuseNaN), "json"];
   const path = config instanceof URL ? config.pathname : config;
   return [readFileSync(config, "utf8"), extname(path).slice(1)];
+}
+
+/** JSON has no NaN, and would write "none" for it, which means for ever. */
+function refuseNaN(name: string, value: unknown): unknown {
+  if (Number.isNaN(value)) throw invalid(`\`${name}\` in the configuration is not a number (NaN)`);
+  return value;
 }

@@ -1,4 +1,5 @@
 /** Codecs: how JavaScript values become bytes, and bytes values. */
+import { types } from "node:util";
 import { deserialize, serialize } from "node:v8";
 import { decode as unpack, encode as pack } from "@msgpack/msgpack";
 import { CacheError, invalid } from "./errors.js";
@@ -20,7 +21,8 @@ export interface CustomCodec<T = unknown> {
  * - `v8`: whatever `structuredClone` takes, for Node alone;
  * - or your own.
  */
-export type Serializer = "json" | "msgpack" | "raw" | "utf8" | "v8" | CustomCodec<never>;
+export type Serializer =
+  "json" | "msgpack" | "raw" | "utf8" | "v8" | { encode(value: never): Uint8Array; decode(bytes: Uint8Array): unknown };
 
 /** A codec as the core knows it. */
 export interface Codec {
@@ -50,7 +52,7 @@ const CODECS: Record<string, Codec> = {
   msgpack: codec("msgpack", encodeMsgpack, (data) => plainIntegers(unpack(bytes(data), { useBigInt64: true }))),
   raw: codec("raw", encodeRaw, bytes),
   utf8: codec("utf8", encodeText, text),
-  v8: codec("v8", serialize, (data) => deserialize(bytes(data))),
+  v8: codec("v8", encodeV8, (data) => deserialize(bytes(data))),
 };
 
 const customs = new Map<number, Codec>();
@@ -144,11 +146,17 @@ export function typeName(value: unknown): string {
 /** Deeper nesting is refused: a circle has no end, and readers in other languages follow 128 levels at most. */
 const DEPTH = 120;
 
-/** Refuses what would be lost on the way. Properties that are `undefined` are left out, as everywhere in JSON. */
+/**
+ * Refuses what would be lost on the way: a reader gets what a writer put, whichever tier answers. Properties that are `undefined` are left
+ * out, as everywhere in JSON. An object of a user's own class may say what it is with `toJSON`.
+ */
 function check(value: unknown, takesBytes: boolean, depth: number): void {
   switch (typeof value) {
-    case "string":
     case "boolean":
+      return;
+    case "string":
+      // JSON escapes half of a surrogate pair; UTF-8 cannot say it.
+      if (takesBytes && !isWellFormed(value)) throw new TypeError("a string with half of a surrogate pair");
       return;
     case "number":
       if (!takesBytes && !Number.isFinite(value)) throw new TypeError(`${value} is no number there`);
@@ -169,33 +177,27 @@ function check(value: unknown, takesBytes: boolean, depth: number): void {
     return;
   }
   if (takesBytes && value instanceof Uint8Array) return;
-  if (typeof (value as { toJSON?: unknown }).toJSON === "function") {
-    if (takesBytes) throw new TypeError(`a ${typeName(value)}`);
-    if (value instanceof Uint8Array) throw new TypeError("bytes");
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype !== Object.prototype && prototype !== null) {
+    if (takesBytes || isBuiltIn(value) || typeof (value as { toJSON?: unknown }).toJSON !== "function") {
+      throw new TypeError(`a ${typeName(value)}`);
+    }
     check((value as { toJSON(): unknown }).toJSON(), takesBytes, depth - 1);
     return;
   }
-  const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype !== Object.prototype && prototype !== null && isLossy(value)) throw new TypeError(`a ${typeName(value)}`);
   for (const name in value) {
     if (!Object.hasOwn(value, name)) continue;
+    if (takesBytes && name === "__proto__") throw new TypeError("a property `__proto__`");
     const item = (value as Record<string, unknown>)[name];
     if (item !== undefined) check(item, takesBytes, depth - 1);
   }
+  const [symbol] = Object.getOwnPropertySymbols(value);
+  if (symbol !== undefined) throw new TypeError("a property whose name is a symbol");
 }
 
-function isLossy(value: object): boolean {
-  return (
-    ArrayBuffer.isView(value) ||
-    value instanceof ArrayBuffer ||
-    value instanceof Map ||
-    value instanceof Set ||
-    value instanceof WeakMap ||
-    value instanceof WeakSet ||
-    value instanceof Promise ||
-    value instanceof RegExp ||
-    value instanceof Error
-  );
+/** Says whether an object is of a class of JavaScript's or Node's, whose `toJSON` nobody chose. */
+function isBuiltIn(value: object): boolean {
+  return value instanceof Date || value instanceof URL || ArrayBuffer.isView(value);
 }
 
 function encodeJson(value: unknown): string {
@@ -208,14 +210,54 @@ function encodeMsgpack(value: unknown): Uint8Array {
   return pack(value, { ignoreUndefined: true, maxDepth: DEPTH + 8 });
 }
 
+function encodeV8(value: unknown): Uint8Array {
+  checkV8(value, new Set());
+  return serialize(value);
+}
+
+/** Refuses objects of which V8 would keep the bare properties alone. */
+function checkV8(value: unknown, seen: Set<object>): void {
+  if (typeof value !== "object" || value === null || seen.has(value)) return;
+  seen.add(value);
+  if (value instanceof Map) {
+    for (const [key, item] of value) (checkV8(key, seen), checkV8(item, seen));
+    return;
+  }
+  if (value instanceof Set) {
+    for (const item of value) checkV8(item, seen);
+    return;
+  }
+  if (Array.isArray(value)) {
+    for (const item of value) checkV8(item, seen);
+    return;
+  }
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype === Object.prototype || prototype === null) {
+    for (const item of Object.values(value)) checkV8(item, seen);
+    return;
+  }
+  if (!isCloned(value)) throw new TypeError(`a ${typeName(value)}`);
+}
+
+function isCloned(value: object): boolean {
+  return (
+    types.isDate(value) ||
+    types.isRegExp(value) ||
+    types.isNativeError(value) ||
+    types.isBoxedPrimitive(value) ||
+    types.isAnyArrayBuffer(value) ||
+    ArrayBuffer.isView(value)
+  );
+}
+
 function encodeRaw(value: unknown): Uint8Array {
   if (value instanceof Uint8Array) return value;
   throw new TypeError("only a Uint8Array can be stored raw");
 }
 
 function encodeText(value: unknown): string {
-  if (typeof value === "string") return value;
-  throw new TypeError("only a string can be stored as text");
+  if (typeof value === "string" && isWellFormed(value)) return value;
+  throw new TypeError("only a well-formed string can be stored as text");
 }
 
 /** Makes numbers of the integers that are exact as such; larger ones stay what they are. */
@@ -236,4 +278,9 @@ function plainIntegers(value: unknown): unknown {
     if (typeof item === "bigint" || typeof item === "object") plain[name] = plainIntegers(item);
   }
   return value;
+}
+
+/** Says whether UTF-8 can say a string: it has no half of a surrogate pair (ECMAScript 2024, `String.prototype.isWellFormed`). */
+export function isWellFormed(text: string): boolean {
+  return (text as string & { isWellFormed(): boolean }).isWellFormed();
 }

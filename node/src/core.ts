@@ -1,7 +1,8 @@
 /** One cache as the facades share it: the core's verbs, and what JavaScript may serve without asking. */
 import { ANSWERS, At, Kind, answer, bridge, readFlag, readNothing, readNumber, values, type Later } from "./bridge.js";
 import { Ask } from "./ask.js";
-import { encoded } from "./codecs.js";
+import { failed } from "./background.js";
+import { encoded, isWellFormed, typeName } from "./codecs.js";
 import { CacheError, guarded } from "./errors.js";
 import { Found, type Lease } from "./found.js";
 import type { Held, Index } from "./live.js";
@@ -44,6 +45,7 @@ export class Core {
   readonly #verbsNow: Verbs;
   readonly #codecs: readonly [number, number][];
   readonly #isSized: boolean;
+  #hasTold = false;
   readonly #others: readonly Index[];
 
   constructor(made: Made) {
@@ -138,7 +140,7 @@ export class Core {
 
   /** Returns what a reader gets: the value, or a copy where that was asked for. */
   lent(value: unknown): unknown {
-    return this.clones ? structuredClone(value) : value;
+    return this.clones ? cloned(value) : value;
   }
 
   /** Keeps a value that was decoded from bytes beside them. */
@@ -150,7 +152,7 @@ export class Core {
   }
 
   #keep(value: unknown): Held {
-    return values.keep(this.clones ? structuredClone(value) : value);
+    return values.keep(this.clones ? cloned(value) : value);
   }
 
   #size(value: unknown): number {
@@ -159,7 +161,15 @@ export class Core {
 
   #forms(value: unknown): Encoded[] | undefined {
     if (this.#codecs.length === 0) return undefined;
-    return this.#codecs.map(([id, instance]) => encoded(value, id, instance));
+    return this.#codecs.map(([id, instance]) => {
+      const form = encoded(value, id, instance);
+      if (form.error !== undefined && !this.#hasTold) {
+        // Once: it is counted each time, and would otherwise be noticed by its price alone.
+        this.#hasTold = true;
+        failed(new CacheError("unsupported", form.error), "a tier keeps nothing of a value; another `serializer` may");
+      }
+      return form;
+    });
   }
 
   // ---- verbs
@@ -211,17 +221,9 @@ export class Core {
   }
 
   #fulfil(core: NativeCore, lease: Lease, value: unknown, ask: Ask): Later<void> {
-    let isTaken = false;
-    try {
-      return this.#put(lease.key, value, (held, size, forms) => {
-        isTaken = true;
-        return core.fulfil(lease.native, held.slot, size, forms, ask.native);
-      });
-    } catch (error) {
-      // What cannot be copied ends the flight all the same: those who wait get their turn.
-      if (!isTaken) lease.drop();
-      throw error;
-    }
+    // What cannot be copied is not kept; it is the answer of who asked all the same.
+    const own = this.clones && cloned(value) === value && !isPlain(value) ? ask.withTtl("0") : ask;
+    return this.#put(lease.key, value, (held, size, forms) => core.fulfil(lease.native, held.slot, size, forms, own.native));
   }
 
   fail<T>(lease: Lease): Found<T> | undefined {
@@ -250,28 +252,41 @@ export class Core {
   }
 
   put(key: string, value: unknown, ask: Ask): Later<void> {
+    this.#refuseUncloneable(value);
     return this.#put(checked(key), value, (held, size, forms) =>
       forms === undefined ? this.#verbs.keep(key, held.slot, size, ask.number) : this.native.put(key, held.slot, size, forms, ask.native),
     );
   }
 
   putNow(key: string, value: unknown, ask: Ask): void {
+    this.#refuseUncloneable(value);
     void this.#put(checked(key), value, (held, size, forms) =>
       forms === undefined ? this.#verbsNow.keep(key, held.slot, size, ask.number) : this.#now.put(key, held.slot, size, forms, ask.native),
     );
   }
 
   putLife(key: string, value: unknown, life: [number, number, number]): Later<void> {
+    this.#refuseUncloneable(value);
     return this.#put(checked(key), value, (held, size, forms) => this.native.putLife(key, held.slot, size, forms, life));
   }
 
   putIfAbsent(key: string, value: unknown, ask: Ask): Later<boolean> {
+    this.#refuseUncloneable(value);
     const forms = this.#forms(checked(key) && value);
     const held = this.#keep(value);
     return answer(this.native.putIfAbsent(key, held.slot, this.#size(value), forms, ask.native), () => {
       this.forget(key);
       return readFlag();
     });
+  }
+
+  /** Refuses what memory that copies cannot copy. */
+  #refuseUncloneable(value: unknown): void {
+    if (!this.clones || isPlain(value) || cloned(value) !== value) return;
+    throw new CacheError(
+      "unsupported",
+      `a value of type \`${typeName(value)}\` cannot be copied, which this memory does with all it keeps`,
+    );
   }
 
   #put(key: string, value: unknown, put: (held: Held, size: number, forms: Encoded[] | undefined) => Payload): Later<void> {
@@ -327,6 +342,7 @@ export class Core {
   }
 
   clear(prefix: string): Later<number> {
+    checked(prefix);
     return this.#change(
       () => this.forgetAll(prefix),
       () => this.native.clear(prefix),
@@ -335,6 +351,7 @@ export class Core {
   }
 
   clearNow(prefix: string): number {
+    checked(prefix);
     return this.#change(
       () => this.forgetAll(prefix),
       () => this.#now.clear(prefix),
@@ -374,7 +391,10 @@ export class Core {
   }
 
   putMany(entries: [string, unknown][], ask: Ask): Later<void> {
-    for (const [key] of entries) checked(key);
+    for (const [key, value] of entries) {
+      checked(key);
+      this.#refuseUncloneable(value);
+    }
     const forms = entries.map(([, value]) => this.#forms(value) ?? []);
     const held = entries.map(([, value]) => this.#keep(value));
     const sizes = entries.map(([, value]) => this.#size(value));
@@ -395,7 +415,7 @@ export class Core {
   }
 
   keys(prefix: string): Later<string[]> {
-    return answer(this.native.keys(prefix), (payload) => payload as unknown as string[]);
+    return answer(this.native.keys(checked(prefix)), (payload) => payload as unknown as string[]);
   }
 
   deleteMany(keys: string[]): Later<void> {
@@ -408,8 +428,23 @@ export class Core {
   }
 }
 
-/** Refuses a key that is no string: `String(key)` would give many objects one key. */
+/** Says whether a value is no object: it needs no copy. */
+function isPlain(value: unknown): boolean {
+  return (typeof value !== "object" && typeof value !== "function") || value === null;
+}
+
+/** Copies a value; what cannot be copied stays what it is. */
+function cloned(value: unknown): unknown {
+  try {
+    return structuredClone(value);
+  } catch {
+    return value;
+  }
+}
+
+/** Refuses a key that is no string: `String(key)` would give many objects one key, and so would replacing half of a surrogate pair. */
 function checked(key: string): string {
   if (typeof key !== "string") throw new CacheError("key_invalid", `a key must be a string, not \`${key === null ? "null" : typeof key}\``);
+  if (!isWellFormed(key)) throw new CacheError("key_invalid", "a key must be well-formed Unicode: this one has half of a surrogate pair");
   return key;
 }

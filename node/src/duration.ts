@@ -21,3 +21,8 @@ export function durationText(duration: Duration | null | undefined): string {
 export function seconds(duration: Duration | null | undefined): number {
   return guarded(() => native.duration(durationText(duration))) / 1000;
 }
+
+/** Says whether a duration is zero or less. */
+export function isNone(duration: Duration): boolean {
+  return typeof duration === "number" ? duration <= 0 : seconds(duration) <= 0;
+}

@@ -1,8 +1,9 @@
 /** Wrapping: from a function and its settings to one cached function. */
+import { failed } from "./background.js";
 import type { Core } from "./core.js";
-import { durationText, seconds, type Duration } from "./duration.js";
+import { durationText, isNone, type Duration } from "./duration.js";
 import { invalid } from "./errors.js";
-import { plan, type Naming, type Plan } from "./keys.js";
+import { AUTO, own, plan, type Naming, type Plan } from "./keys.js";
 import type { Held } from "./live.js";
 import { Loads, type Judgement } from "./loads.js";
 import { Ask } from "./ask.js";
@@ -27,22 +28,22 @@ export interface TierStats {
   hits: number;
   errors: number;
   writes: number;
-  requests?: Record<string, number>;
-  bytes_sent?: number;
-  bytes_received?: number;
-  retries?: number;
-  timeouts?: number;
-  refused?: number;
-  opened?: number;
-  cost?: number;
+  requests?: Record<string, number> | undefined;
+  bytes_sent?: number | undefined;
+  bytes_received?: number | undefined;
+  retries?: number | undefined;
+  timeouts?: number | undefined;
+  refused?: number | undefined;
+  opened?: number | undefined;
+  cost?: number | undefined;
 }
 
 /** How one call differs from the others. */
 export interface CallOptions {
   /** Ends the waiting of this call; the load goes on. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Names of tiers that this call neither reads nor writes. */
-  skip?: readonly string[];
+  skip?: readonly string[] | undefined;
 }
 
 /** What a cached function offers beside being called. `A` are its parameters, `R` is its result. */
@@ -81,16 +82,18 @@ export interface Settings extends Naming {
   policy: Record<string, Duration | null | undefined>;
   /** Whether calls end before they return. */
   isSync: boolean;
+  /** Whether the function is a method, which needs its instance. */
+  isMethod?: boolean | undefined;
   name?: string | undefined;
 }
 
 /** Says whether a ttl means that nothing is cached: zero or less. */
 export function passes(ttl: Settings["ttl"]): boolean {
   if (typeof ttl === "function" || ttl === null) return false;
-  if (typeof ttl === "number" && ttl <= 0) return true;
-  return seconds(ttl) === 0;
+  return ttl !== undefined && isNone(ttl);
 }
 
+const SHARES: ReadonlySet<string> = new Set(["jitter", "refresh_ahead"]);
 const TIMED = ["soft_timeout", "hard_timeout", "lock_timeout"];
 
 /** Puts a cache in front of a function. */
@@ -101,6 +104,7 @@ export function wrap<F extends AnyFunction>(fn: F, settings: Settings): Cached<F
   const passing = passes(settings.ttl);
   const store = resolve(settings.store);
   const core = asCore(store);
+  if (settings.key === AUTO) own(core, keys.prefix + String(settings.version ?? ""), fn);
   const ttl = typeof settings.ttl === "function" ? settings.ttl : undefined;
   const ask = question(ttl === undefined ? (settings.ttl as Duration | null) : null, settings.policy);
   if (settings.isSync) {
@@ -112,16 +116,17 @@ export function wrap<F extends AnyFunction>(fn: F, settings: Settings): Cached<F
   }
   const load = fn as unknown as (...args: readonly unknown[]) => unknown;
   const loads = new Loads(load, core, ask, { ttl, cacheIf: settings.cacheIf });
-  const made = passing ? through(load) : settings.isSync ? now(keys, loads) : later(keys, loads);
+  const made = passing ? through(load, settings.isSync) : settings.isSync ? now(keys, loads) : later(keys, loads);
   dress(made, fn, settings.name);
-  return Object.assign(made, offers(keys, loads, store, settings)) as unknown as Cached<F>;
+  return Object.assign(made, offered(keys, loads, store, settings)) as unknown as Cached<F>;
 }
 
 /** Makes the question of a function's calls. */
 export function question(ttl: Duration | null, policy: Settings["policy"]): Ask {
   const given = Object.entries(policy).filter(([, value]) => value !== undefined);
-  // Shares are numbers too, and none of them is a duration that may be infinite.
-  const rest = given.map(([name, value]) => `,${JSON.stringify(name)}:${durationText(value)}`).join("");
+  const rest = given
+    .map(([name, value]) => `,${JSON.stringify(name)}:${SHARES.has(name) ? JSON.stringify(value) : durationText(value)}`)
+    .join("");
   return Ask.of(`{"ttl":${durationText(ttl)}${rest}}`);
 }
 
@@ -153,7 +158,12 @@ class Memo {
 }
 
 /** Calls that nothing is kept of. */
-function through(load: (...args: readonly unknown[]) => unknown): Call {
+function through(load: (...args: readonly unknown[]) => unknown, isSync: boolean): Call {
+  if (!isSync) {
+    return async function (this: unknown, ...args: unknown[]) {
+      return load.apply(this, args);
+    };
+  }
   return function (this: unknown, ...args: unknown[]) {
     return load.apply(this, args);
   };
@@ -231,23 +241,29 @@ function now(keys: Plan, loads: Loads): Call {
   };
 }
 
-/** Lets a promise be left alone: who awaits it is told of a failure, and nobody else. */
-function eventually<T>(work: () => T | Promise<T>): Promise<T> {
+/** Lets a promise be left alone: a failure is told, and awaiting it is not needed for that. */
+function eventually<T>(what: string, work: () => T | Promise<T>): Promise<T> {
   const promise = (async () => work())();
-  promise.catch(() => undefined);
+  promise.catch((error: unknown) => failed(error, what));
   return promise;
 }
 
-function offers(keys: Plan, loads: Loads, store: StoreLike, settings: Settings): object {
+function offered(keys: Plan, loads: Loads, store: StoreLike, settings: Settings): object {
   const { core } = loads;
   const { isSync } = settings;
   const keyFor = (...args: unknown[]): string => keys.of(args);
+  /** A method's loader needs its instance; the function that `refresh` was read from is none. */
+  const refuseNoSelf = (self: unknown): void => {
+    if (!settings.isMethod || (self !== undefined && (self as { keyFor?: unknown }).keyFor !== keyFor)) return;
+    throw invalid("a method needs its instance here: take these from `offers(instance.method, instance)`");
+  };
   const call = ({ signal, skip }: CallOptions): Call => {
     const unknown = skip?.find((name) => !core.names.includes(name));
     if (unknown !== undefined) throw invalid(`no tier is called \`${unknown}\`; there are ${core.names.join(", ")}`);
     if (signal !== undefined && isSync) throw invalid("a call that ends before it returns cannot be aborted");
     const ask = skip === undefined ? loads.ask : loads.ask.skipping(skip);
     return function (this: unknown, ...args: unknown[]) {
+      refuseNoSelf(this);
       if (isSync) return loads.callNow(keys.of(args), this, args, ask);
       return eventuallyRejected(() => loads.call(keys.of(args), this, args, ask, signal));
     };
@@ -255,15 +271,18 @@ function offers(keys: Plan, loads: Loads, store: StoreLike, settings: Settings):
   return {
     store,
     keyFor,
-    invalidate: (...args: unknown[]) => eventually(() => (isSync ? core.deleteNow(keyFor(...args)) : core.delete(keyFor(...args)))),
-    expire: (...args: unknown[]) => eventually(() => (isSync ? core.expireNow(keyFor(...args)) : core.expire(keyFor(...args)))),
+    invalidate: (...args: unknown[]) =>
+      eventually("an invalidation failed", () => (isSync ? core.deleteNow(keyFor(...args)) : core.delete(keyFor(...args)))),
+    expire: (...args: unknown[]) =>
+      eventually("marking as stale failed", () => (isSync ? core.expireNow(keyFor(...args)) : core.expire(keyFor(...args)))),
     refresh(this: unknown, ...args: unknown[]) {
+      refuseNoSelf(this);
       if (isSync) return loads.refreshNow(keyFor(...args), this, args);
       return eventuallyRejected(() => loads.refresh(keyFor(...args), this, args));
     },
     skip: (...tiers: string[]) => call({ skip: tiers }),
     with: call,
-    clear: () => eventually(() => clear(keys, core, settings)),
+    clear: () => eventually("clearing failed", () => clear(keys, core, settings)),
     cacheInfo: () => info(loads),
   };
 }
@@ -314,4 +333,29 @@ export function stats(core: Core): Stats {
     near.hits += core.hits;
   }
   return stats;
+}
+
+/**
+ * Returns what a cached function offers, for what TypeScript does not know to be one: a decorated method. With the instance,
+ * `refresh`, `with` and `skip` call the method on it.
+ *
+ * @example
+ * offers(api.report).invalidate("monday");
+ * await offers(api.report, api).refresh("monday");
+ */
+export function offers<F extends AnyFunction>(fn: F, self?: object): Offers<F> {
+  const own = fn as unknown as Offers<F>;
+  if (typeof (own as Partial<Offers<F>>).keyFor !== "function") throw invalid(`\`${fn.name}\` is no cached function`);
+  if (self === undefined) return own;
+  type Called = (...args: Parameters<F>) => ReturnType<F>;
+  const on =
+    (call: Called): Called =>
+    (...args) =>
+      call.apply(self, args);
+  return {
+    ...own,
+    refresh: (...args) => own.refresh.apply(self, args),
+    skip: (...tiers) => on(own.skip(...tiers)),
+    with: (options) => on(own.with(options)),
+  };
 }

@@ -18,7 +18,7 @@ export {
 export type { Duration } from "./duration.js";
 export { CacheError, type ErrorCode } from "./errors.js";
 export { Found, Lease, type State } from "./found.js";
-export type { CacheInfo, CallOptions, Offers, Stats, TierStats } from "./function.js";
+export { offers, type CacheInfo, type CallOptions, type Offers, type Stats, type TierStats } from "./function.js";
 export { bg, BGCache, type LoaderOptions, type Reader, type ReaderOptions } from "./loaders.js";
 export { GCSCache, S3Cache, type GCSOptions, type ObjectOptions, type S3Options } from "./object-storage.js";
 export {

@@ -44,12 +44,14 @@ export interface Naming {
   key: string | AnyFunction | Fixed | typeof AUTO;
   /** The names of the parameters, for placeholders with names. */
   params: readonly string[] | undefined;
+  /** What names stand for where a call leaves their arguments out. */
+  defaults: Readonly<Record<string, unknown>> | undefined;
   /** Becomes part of the key. */
   version: string | number | undefined;
 }
 
 /** Says how keys of calls of a function are made. */
-export function plan(fn: AnyFunction, { key, params, version }: Naming): Plan {
+export function plan(fn: AnyFunction, { key, params, defaults, version }: Naming): Plan {
   const suffix = version === undefined ? "" : `@${version}`;
   if (key instanceof Fixed) return fixed(key.key + suffix);
   if (key === AUTO) return automatic(fn, suffix);
@@ -63,7 +65,7 @@ export function plan(fn: AnyFunction, { key, params, version }: Naming): Plan {
     return { of, prefix: "", fixed: undefined, single: undefined };
   }
   if (typeof key !== "string") throw invalid(`a key is a template or a function, not \`${typeof key}\``);
-  return fromTemplate(fn, key, params, suffix);
+  return fromTemplate(fn, key, { params, defaults }, suffix);
 }
 
 function fixed(key: string): Plan {
@@ -74,10 +76,15 @@ function fixed(key: string): Plan {
 function takesNothing(fn: AnyFunction): boolean {
   if (fn.length > 0) return false;
   const text = Function.prototype.toString.call(fn);
+  // Bound functions and those of the platform show nothing.
+  if (text.includes("[native code]")) return false;
   return /^(?:async\s*)?(?:function\s*\*?\s*)?(?:[\w$]+\s*|\[[^\]]*\]\s*)?\(\s*\)/u.test(text);
 }
 
-function fromTemplate(fn: AnyFunction, source: string, params: readonly string[] | undefined, suffix: string): Plan {
+type Names = Pick<Naming, "params" | "defaults">;
+
+function fromTemplate(fn: AnyFunction, source: string, names: Names, suffix: string): Plan {
+  const { params } = names;
   if (params !== undefined && !(Array.isArray(params) && params.every((name) => typeof name === "string"))) {
     throw invalid("`params` must be a list of the parameters' names");
   }
@@ -88,7 +95,7 @@ function fromTemplate(fn: AnyFunction, source: string, params: readonly string[]
         native.template(source, fn.name || "the function", [...(params ?? [])], Math.max(fn.length, params?.length ?? 0), open, open),
       ) as (string | Placeholder)[],
   );
-  const pieces = parts.map((part) => (typeof part === "string" ? part : piece(part, params, source)));
+  const pieces = parts.map((part) => (typeof part === "string" ? part : piece(part, names, source)));
   const [first] = pieces;
   const prefix = typeof first === "string" ? first : "";
   const placeholders = parts.filter((part): part is Placeholder => typeof part !== "string");
@@ -104,11 +111,11 @@ function fromTemplate(fn: AnyFunction, source: string, params: readonly string[]
   return { of, prefix, fixed: undefined, single };
 }
 
-function piece(part: Placeholder, params: readonly string[] | undefined, source: string): (args: Arguments) => string {
+function piece(part: Placeholder, { params, defaults }: Names, source: string): (args: Arguments) => string {
   const spec = readSpec(part.spec, source);
   const shown = `{${part.name ?? part.at}}`;
   const fail = (what: string): CacheError => new CacheError("key_invalid", `key template \`${source}\`: \`${shown}\` ${what}`);
-  const root = (args: Arguments): unknown => {
+  const given = (args: Arguments): unknown => {
     if (part.at !== undefined) return args[part.at];
     if (params !== undefined) return args[params.indexOf(part.name as string)];
     const [first] = args;
@@ -117,18 +124,24 @@ function piece(part: Placeholder, params: readonly string[] | undefined, source:
     }
     return (first as Record<string, unknown>)[part.name as string];
   };
+  const name = part.name ?? params?.[part.at as number];
+  const fallback = name !== undefined && defaults !== undefined && Object.hasOwn(defaults, name) ? defaults[name] : undefined;
+  const root = (args: Arguments): unknown => {
+    const value = given(args);
+    return value === undefined ? fallback : value;
+  };
   if (part.path.length === 0 && part.conversion === null && spec === undefined) {
     return (args) => {
       const value = root(args);
       if (typeof value === "string") return value;
-      if (value === undefined) throw fail("is undefined in this call");
+      if (value === undefined) throw fail("is undefined in this call: give `defaults`, or a function as key");
       return plain(value);
     };
   }
   return (args) => {
     let value = root(args);
     for (const step of part.path) value = (value as Record<string | number, unknown> | null | undefined)?.[step];
-    if (value === undefined) throw fail("is undefined in this call");
+    if (value === undefined) throw fail("is undefined in this call: give `defaults`, or a function as key");
     return written(value, part.conversion, spec);
   };
 }
@@ -146,18 +159,34 @@ function written(value: unknown, conversion: Placeholder["conversion"], spec: Sp
 
 function automatic(fn: AnyFunction, suffix: string): Plan {
   // The name alone would give two functions of one name the same keys; the text tells them apart, in every process that runs it.
-  const text = createHash("sha256").update(Function.prototype.toString.call(fn)).digest("hex").slice(0, 12);
-  const prefix = `${fn.name || "function"}#${text}(`;
+  const source = Function.prototype.toString.call(fn);
+  const text = createHash("sha256").update(source).digest("hex").slice(0, 12);
+  const own = source.includes("[native code]") ? identity(fn) : "";
+  const prefix = `${fn.name || "function"}#${text}${own}(`;
   const of = (args: Arguments): string => {
     let count = args.length;
     while (count > 0 && args[count - 1] === undefined) count -= 1;
-    return `${prefix}${args.slice(0, count).map(token).join(",")})${suffix}`;
+    const texts = args.slice(0, count).map((argument) => token(argument, []));
+    return `${prefix}${texts.join(",")})${suffix}`;
   };
   return { of, prefix, fixed: undefined, single: undefined };
 }
 
+const owners = new WeakMap<object, Map<string, WeakRef<AnyFunction>>>();
+
+/** Refuses a second function with the same default keys in one store: made of one text, it may close over something else. */
+export function own(store: object, prefix: string, fn: AnyFunction): void {
+  const own = owners.get(store) ?? new Map<string, WeakRef<AnyFunction>>();
+  owners.set(store, own);
+  const before = own.get(prefix)?.deref();
+  if (before !== undefined && before !== fn) {
+    throw invalid(`two functions \`${fn.name}\` of the same text share a store, and would share their keys: give each a \`key\``);
+  }
+  own.set(prefix, new WeakRef(fn));
+}
+
 /** Returns a text for an argument that no other value shares. */
-export function token(value: unknown): string {
+export function token(value: unknown, around: readonly object[] = []): string {
   switch (typeof value) {
     case "string":
       return JSON.stringify(value);
@@ -174,22 +203,30 @@ export function token(value: unknown): string {
     case "function":
       return identity(value);
     default:
-      return value === null ? "null" : ofObject(value as object);
+      return value === null ? "null" : ofObject(value as object, around);
   }
 }
 
-function ofObject(value: object): string {
-  if (Array.isArray(value)) return `[${value.map(token).join(",")}]`;
+function ofObject(value: object, around: readonly object[]): string {
+  if (around.includes(value))
+    throw new CacheError("key_invalid", "an argument that contains itself cannot be part of a default key: give a key");
+  const inside = [...around, value];
+  const of = (item: unknown): string => token(item, inside);
+  if (Array.isArray(value)) return `[${value.map(of).join(",")}]`;
   if (value instanceof Date) return `Date(${value.getTime()})`;
-  if (value instanceof RegExp || value instanceof URL) return `${value.constructor.name}(${token(String(value))})`;
-  if (value instanceof Map) return `Map{${[...value].map(([key, item]) => `${token(key)}:${token(item)}`).join(",")}}`;
-  if (value instanceof Set) return `Set{${[...value].map(token).join(",")}}`;
-  if (ArrayBuffer.isView(value))
+  if (value instanceof RegExp || value instanceof URL) return `${value.constructor.name}(${of(String(value))})`;
+  if (value instanceof Map) return `Map{${[...value].map(([key, item]) => `${of(key)}:${of(item)}`).join(",")}}`;
+  if (value instanceof Set) return `Set{${[...value].map(of).join(",")}}`;
+  if (ArrayBuffer.isView(value)) {
     return `${value.constructor.name}(${Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64")})`;
+  }
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype !== Object.prototype && prototype !== null) return identity(value);
-  const names = Object.keys(value).sort();
-  return `{${names.map((name) => `${JSON.stringify(name)}:${token((value as Record<string, unknown>)[name])}`).join(",")}}`;
+  const named = Object.keys(value)
+    .sort()
+    .map((name) => `${JSON.stringify(name)}:${of((value as Record<string, unknown>)[name])}`);
+  const symbols = Object.getOwnPropertySymbols(value).map((name) => `${of(name)}:${of((value as Record<symbol, unknown>)[name])}`);
+  return `{${[...named, ...symbols.sort()].join(",")}}`;
 }
 
 const PROCESS = randomBytes(8).toString("hex");
@@ -200,5 +237,5 @@ let last = 0;
 function identity(value: object): string {
   let known = identities.get(value);
   if (known === undefined) identities.set(value, (known = last += 1));
-  return `<${value.constructor.name}#${PROCESS}-${known}>`;
+  return `<${(value.constructor as { name?: string } | undefined)?.name ?? "object"}#${PROCESS}-${known}>`;
 }

@@ -9,6 +9,7 @@
  * const chain = new ChainCache([[new InMemCache(), 60], [new S3Cache("bucket")]]);
  * const keyv = new Keyv({ store: new KeyvUndercroft(chain), namespace: "users" });
  */
+import { createHash } from "node:crypto";
 import { EventEmitter } from "node:events";
 import { openCache, type Config } from "./cache.js";
 import { Core } from "./core.js";
@@ -33,21 +34,22 @@ export class KeyvUndercroft extends EventEmitter {
   readonly #store: Store;
   readonly #isOwn: boolean;
 
-  constructor(store: StoreLike | Config = new InMemCache()) {
+  constructor(store: StoreLike | Config | string | URL = new InMemCache()) {
     super();
-    const isConfig = !(store instanceof Store) && "tiers" in store && Array.isArray(store.tiers);
+    const isConfig =
+      typeof store === "string" || store instanceof URL || (!(store instanceof Store) && "tiers" in store && Array.isArray(store.tiers));
     this.#isOwn = isConfig;
     const core: Core = isConfig ? openCache(store).core : asCore(store as StoreLike);
     this.#store = store instanceof Store ? store : new Store(core);
   }
 
   async get<T = unknown>(key: string): Promise<T | undefined> {
-    return this.#told(this.#store.get<T>(key));
+    return this.#told(this.#store.get<T>(known(key)));
   }
 
   async getMany<T = unknown>(keys: string[]): Promise<(T | undefined)[]> {
-    const found = await this.#told(this.#store.getMany<T>(keys));
-    return keys.map((key) => found.get(key));
+    const found = await this.#told(this.#store.getMany<T>(keys.map(known)));
+    return keys.map((key) => found.get(known(key)));
   }
 
   /** Tells listeners of a read that failed: Keyv takes it for a miss, and tells only of what it hears here. */
@@ -61,7 +63,9 @@ export class KeyvUndercroft extends EventEmitter {
   }
 
   async set(key: string, value: unknown, ttl?: number): Promise<boolean> {
-    await this.#store.set(key, value, seconds(ttl));
+    // Without a ttl the policy of a cache decides; a store keeps it for ever.
+    if (ttl === undefined) await this.#store.core.put(known(key), value, this.#store.core.ask);
+    else await this.#store.set(known(key), value, ttl / 1000);
     return true;
   }
 
@@ -69,23 +73,28 @@ export class KeyvUndercroft extends EventEmitter {
     const byTtl = new Map<number | undefined, [string, unknown][]>();
     for (const { key, value, ttl } of entries) {
       const group = byTtl.get(ttl) ?? [];
-      group.push([key, value]);
+      group.push([known(key), value]);
       byTtl.set(ttl, group);
     }
-    await Promise.all([...byTtl].map(([ttl, group]) => this.#store.setMany(group, seconds(ttl))));
+    await Promise.all(
+      [...byTtl].map(async ([ttl, group]) => {
+        if (ttl === undefined) await this.#store.core.putMany(group, this.#store.core.ask);
+        else await this.#store.setMany(group, ttl / 1000);
+      }),
+    );
   }
 
   /** Says whether the key was there. */
   async delete(key: string): Promise<boolean> {
-    const existed = await this.#store.exists(key);
-    await this.#store.delete(key);
+    const existed = await this.#store.exists(known(key));
+    await this.#store.delete(known(key));
     return existed;
   }
 
   /** Says whether any of the keys was there. */
   async deleteMany(keys: string[]): Promise<boolean> {
     const existed = await this.hasMany(keys);
-    await this.#store.deleteMany(keys);
+    await this.#store.deleteMany(keys.map(known));
     return existed.includes(true);
   }
 
@@ -95,11 +104,11 @@ export class KeyvUndercroft extends EventEmitter {
   }
 
   async has(key: string): Promise<boolean> {
-    return this.#store.exists(key);
+    return this.#store.exists(known(key));
   }
 
   async hasMany(keys: string[]): Promise<boolean[]> {
-    return Promise.all(keys.map((key) => this.#store.exists(key)));
+    return Promise.all(keys.map((key) => this.#store.exists(known(key))));
   }
 
   /** Goes through keys and values, those of a namespace where one is given. */
@@ -117,6 +126,12 @@ export class KeyvUndercroft extends EventEmitter {
   }
 }
 
-function seconds(ttl: number | undefined): number | undefined {
-  return ttl === undefined ? undefined : ttl / 1000;
+/** How long a key may be, in bytes. */
+const LONGEST = 1024;
+
+/** Returns a key as our stores take it: Keyv's may be longer, as got's, which are URLs. The namespace in front stays. */
+function known(key: string): string {
+  if (typeof key !== "string" || (Buffer.byteLength(key) <= LONGEST && !/[\u0000-\u001f\u007f]/u.test(key))) return key;
+  const start = key.slice(0, 100).replace(/[\u0000-\u001f\u007f\ud800-\udfff]/gu, "_");
+  return `${start}#${createHash("sha256").update(key).digest("hex")}`;
 }

@@ -10,34 +10,38 @@ import { refuseUnknown } from "./options.js";
 import { asCore, InMemCache, lookedUp, resolve, type StoreLike } from "./stores.js";
 
 /** Is called with what a load throws. */
-export type OnError = (error: unknown) => void;
+export type OnError = (error: unknown) => unknown;
 
 /** Settings of a background loader. */
 export interface LoaderOptions {
   /** The time between two loads; zero or less passes every call through. */
   interval: Duration;
   /** For how long a value is fresh; by default twice the interval. */
-  ttl?: Duration;
+  ttl?: Duration | null | undefined;
   /** Whether it is loaded now, if the store has nothing fresh. */
-  runImmediately?: boolean;
+  runImmediately?: boolean | undefined;
   /** Is called with what a load throws; the last value is kept. */
-  onError?: OnError;
+  onError?: OnError | undefined;
   /** A store, a cache, or a function that makes one; by default a new `InMemCache`. */
   cache?: StoreLike | (() => StoreLike) | undefined;
+  /** Another name of `cache`. */
+  store?: StoreLike | (() => StoreLike) | undefined;
 }
 
 /** Settings of a reader. */
 export interface ReaderOptions {
   /** The time between two looks at the store; by default the writer's, else 60 seconds. */
-  interval?: Duration;
+  interval?: Duration | undefined;
   /** For how long the mirror is good; by default twice the interval. */
-  ttl?: Duration;
+  ttl?: Duration | null | undefined;
   /** Whether the mirror is filled now. */
-  runImmediately?: boolean;
+  runImmediately?: boolean | undefined;
   /** Is called with what a look throws. */
-  onError?: OnError;
+  onError?: OnError | undefined;
   /** The store; in the writer's own process its store is found too. */
   cache?: StoreLike | (() => StoreLike) | undefined;
+  /** Another name of `cache`. */
+  store?: StoreLike | (() => StoreLike) | undefined;
 }
 
 /** Reads a private mirror of what a writer wrote; `undefined` where there is nothing. */
@@ -100,13 +104,14 @@ class Loader<T> {
     options: LoaderOptions,
   ) {
     if (typeof key !== "string") throw invalid("the key of a loader is a text");
+    if (options.interval === undefined) throw invalid('`interval` is missing: seconds, or a text such as "5m"');
     this.interval = typeof options.interval === "number" ? options.interval : seconds(options.interval);
     const ttl = options.ttl === undefined ? this.interval * 2 : seconds(options.ttl);
     const passing = !(this.interval > 0) || !(ttl > 0);
     const store = resolve(options.cache);
     this.core = asCore(store);
     this.#onError = options.onError;
-    const named = { key: new Fixed(key), params: undefined, version: undefined, name: fn.name };
+    const named = { key: new Fixed(key), params: undefined, defaults: undefined, version: undefined, name: fn.name };
     const policy = { stale: 0, stale_if_error: YEARS };
     this.cached = wrap(fn, { ...named, ttl: passing ? 0 : ttl, store, cacheIf: undefined, policy, isSync: false });
     this.job = new Job(() => this.#refresh(), this.interval);
@@ -144,18 +149,15 @@ class Loader<T> {
 
 function tell(onError: OnError | undefined, error: unknown, what: string): void {
   if (onError === undefined) return failed(error, what);
-  try {
-    onError(error);
-  } catch (thrown) {
-    failed(thrown, `\`onError\` failed (${what})`);
-  }
+  const told = async (): Promise<unknown> => onError(error);
+  told().catch((thrown: unknown) => failed(thrown, `\`onError\` failed (${what})`));
 }
 
 const loaders = new Map<Core, Map<string, Loader<unknown>>>();
 const writers = new Map<string, Loader<unknown>>();
 const readers = new Set<Job>();
 
-const LOADER = ["interval", "ttl", "runImmediately", "onError", "cache"];
+const LOADER = ["interval", "ttl", "runImmediately", "onError", "cache", "store"];
 
 function loaded<T>(fn: LoadFunction<T>, key: string, options: LoaderOptions): Cached<() => Promise<T>> {
   const loader = new Loader(fn, key, options);
@@ -189,6 +191,7 @@ function mirrored<T>(key: string, options: ReaderOptions): Reader<T> {
   const mirror = wrap(look, {
     key: new Fixed(key),
     params: undefined,
+    defaults: undefined,
     version: undefined,
     ttl: interval > 0 ? ttl : 0,
     store: new InMemCache({ maxEntries: 1 }),
@@ -231,19 +234,24 @@ export interface BGFamily {
   configure(defaults: Defaults): BGFamily;
 }
 
+/** Returns options with the store that is meant: `cache`, `store`, or the family's. */
+function given<T extends LoaderOptions | ReaderOptions>(defaults: Defaults, { store, cache, ...options }: T): Omit<T, "store"> {
+  return { ...options, cache: cache ?? store ?? defaults.cache } as Omit<T, "store">;
+}
+
 function family(defaults: Defaults): BGFamily {
   return {
     registerLoader: (key, options) => {
       refuseUnknown(options, LOADER, "BGCache.registerLoader");
-      return (fn) => loaded(fn, key, { ...defaults, ...options });
+      return (fn) => loaded(fn, key, given(defaults, options));
     },
     registerWriter: (key, options) => {
       refuseUnknown(options, LOADER, "BGCache.registerWriter");
-      return (fn) => written(fn, key, { ...defaults, ...options });
+      return (fn) => written(fn, key, given(defaults, options));
     },
     getReader: (key, options = {}) => {
       refuseUnknown(options, LOADER, "BGCache.getReader");
-      return mirrored(key, { ...defaults, ...options });
+      return mirrored(key, given(defaults, options));
     },
     shutdown: async () => {
       for (const loader of [...writers.values(), ...[...loaders.values()].flatMap((own) => [...own.values()])]) loader.job.stop();

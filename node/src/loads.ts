@@ -16,7 +16,12 @@ export class Counts {
 }
 
 /** How long a value is fresh, by the value itself. */
-export type TtlOf<T> = (value: T) => Duration | null;
+export type TtlOf<T> = Judging<T>["ttl"];
+
+/** As a method, so that it may say what it takes. */
+interface Judging<T> {
+  ttl(value: T): Duration | null;
+}
 
 /** What decides over single values. */
 export interface Judgement {
@@ -121,7 +126,7 @@ export class Loads {
       if (found.state === "busy") {
         // Whoever loads cannot go on before this call returns: so it loads for itself, and the newer value stands.
         this.counts.misses++;
-        const value = this.load.apply(self, args as unknown[]);
+        const value = notLater(this.load.apply(self, args as unknown[]));
         this.counts.loads++;
         this.core.putNow(key, value, this.#askFor(value, ask));
         return this.core.lent(value);
@@ -152,7 +157,7 @@ export class Loads {
     let value: unknown;
     let own: Ask;
     try {
-      value = insideNow(lease.flight, () => this.load.apply(self, args as unknown[]));
+      value = insideNow(lease.flight, () => notLater(this.load.apply(self, args as unknown[])));
       own = this.#askFor(value, ask);
     } catch (error) {
       return this.#rescue(lease, error);
@@ -199,7 +204,9 @@ export class Loads {
     const { ttl, cacheIf } = this.judgement;
     if (cacheIf !== undefined && !cacheIf(value as never)) return ask.withTtl("0");
     if (ttl === undefined) return ask;
-    return ask.withTtl(durationText(ttl(value as never)));
+    const lasting = ttl(value as never);
+    if (lasting === undefined) throw new CacheError("config_invalid", "the function of the value that gives the `ttl` returned undefined");
+    return ask.withTtl(durationText(lasting));
   }
 
   /** Ends a load that failed: with the old value where there is one, else with what the loader threw. */
@@ -238,4 +245,11 @@ async function ended(work: Promise<unknown>, patience: number, signal: AbortSign
     clearTimeout(timer);
     if (abort !== undefined) signal?.removeEventListener("abort", abort);
   }
+}
+
+/** Refuses a promise from a function that was said to be no asynchronous one: its failure would be kept as a value. */
+function notLater(value: unknown): unknown {
+  if (typeof (value as { then?: unknown } | null | undefined)?.then !== "function") return value;
+  (value as Promise<unknown>).then(undefined, () => undefined);
+  throw new CacheError("config_invalid", "the function returned a promise: use `cached`, not `cachedSync`");
 }

@@ -10,58 +10,58 @@ import { objectTier } from "./tier.js";
 /** Settings that both services have. */
 export interface ObjectOptions {
   /** Stands before every key, `cache/` for example. The name of an object is exactly `prefix + key`. */
-  prefix?: string;
+  prefix?: string | undefined;
   /** How values become bytes; JSON by default. */
-  serializer?: Serializer;
+  serializer?: Serializer | undefined;
   /** `true` for gzip (the default), a level, `"zstd"`, or `false`. */
-  compress?: boolean | number | "gzip" | "zstd";
+  compress?: boolean | number | "gzip" | "zstd" | undefined;
   /** 1 to 9 for gzip (6 by default), 1 to 19 for zstd (1 by default). */
-  compressLevel?: number;
+  compressLevel?: number | undefined;
   /** Whether a value that is there already is left, and its deadlines renewed in place. */
-  dedupeWrites?: boolean;
+  dedupeWrites?: boolean | undefined;
   /** Address of a service that is not the usual one. */
-  endpointUrl?: string;
-  anonymous?: boolean;
-  storageClass?: string;
-  kmsKey?: string;
+  endpointUrl?: string | undefined;
+  anonymous?: boolean | undefined;
+  storageClass?: string | undefined;
+  kmsKey?: string | undefined;
   /** How many requests may be under way; 32 by default. */
-  concurrency?: number;
+  concurrency?: number | undefined;
   /** How many bytes of copies are kept to be confirmed instead of sent again, as a number or `"16MiB"`; 0 for none. */
-  revalidate?: number | string;
-  prices?: Record<string, number>;
-  maxValue?: number | string;
-  timeout?: Duration;
-  retries?: number;
-  backoff?: Duration;
+  revalidate?: number | string | undefined;
+  prices?: Record<string, number> | undefined;
+  maxValue?: number | string | undefined;
+  timeout?: Duration | undefined;
+  retries?: number | undefined;
+  backoff?: Duration | undefined;
   /** After how many failures in a row the tier is left alone for `cooldown`. */
-  breaker?: number;
-  cooldown?: Duration;
+  breaker?: number | undefined;
+  cooldown?: Duration | undefined;
   /** What a failure means: a miss (the default), or an error of the call. */
-  onError?: "miss" | "raise";
+  onError?: "miss" | "raise" | undefined;
 }
 
 /** Settings of a bucket of S3. Without a key, credentials come from where AWS's own tools take them. */
 export interface S3Options extends ObjectOptions {
-  region?: string;
-  accessKeyId?: string;
-  secretAccessKey?: string;
-  sessionToken?: string;
-  profile?: string;
-  pathStyle?: boolean;
-  useFips?: boolean;
-  useDualStack?: boolean;
-  sse?: string;
-  requestPayer?: boolean;
-  tags?: Record<string, string>;
+  region?: string | undefined;
+  accessKeyId?: string | undefined;
+  secretAccessKey?: string | undefined;
+  sessionToken?: string | undefined;
+  profile?: string | undefined;
+  pathStyle?: boolean | undefined;
+  useFips?: boolean | undefined;
+  useDualStack?: boolean | undefined;
+  sse?: string | undefined;
+  requestPayer?: boolean | undefined;
+  tags?: Record<string, string> | undefined;
 }
 
 /** Settings of a bucket of Google Cloud Storage. Without them, the application default credentials are used. */
 export interface GCSOptions extends ObjectOptions {
   /** Path of a service account's file. */
-  credentials?: string;
+  credentials?: string | undefined;
   /** An access token. */
-  token?: string;
-  userProject?: string;
+  token?: string | undefined;
+  userProject?: string | undefined;
 }
 
 const OBJECT = ["prefix", "serializer", "compress", "compressLevel", "dedupeWrites", "endpointUrl", "anonymous", "storageClass", "kmsKey"];

@@ -2,7 +2,7 @@
 import type { Later } from "./bridge.js";
 import type { Serializer } from "./codecs.js";
 import { Core } from "./core.js";
-import { durationText, seconds, type Duration } from "./duration.js";
+import { durationText, isNone, seconds, type Duration } from "./duration.js";
 import { CacheError, invalid } from "./errors.js";
 import type { Found } from "./found.js";
 import { stats, type Stats } from "./function.js";
@@ -28,7 +28,7 @@ const ASKS = 256;
 
 /** Returns the question of a write that lasts for `ttl`; zero, less and nothing mean no end, as the storage protocol says. */
 function storageAsk(ttl: Duration | null | undefined): Ask {
-  const lasting = ttl === null || ttl === undefined || (typeof ttl === "number" && ttl <= 0) ? Infinity : ttl;
+  const lasting = ttl === null || ttl === undefined || isNone(ttl) ? Infinity : ttl;
   let ask = asks.get(lasting);
   if (ask === undefined) {
     ask = Ask.of(`{"ttl":${durationText(lasting)}}`);
@@ -108,8 +108,8 @@ export class Store {
   }
 
   /** Keeps a value with its own deadlines, for `ttl` at most where that is given. */
-  async setEntry(key: string, entry: CacheEntry, ttl?: Duration | null): Promise<void> {
-    const { value, createdAt, freshUntil } = entry;
+  async setEntry(key: string, entry: Omit<CacheEntry, "createdAt"> & { createdAt?: number }, ttl?: Duration | null): Promise<void> {
+    const { value, freshUntil, createdAt = Date.now() / 1000 } = entry;
     const lasting = ttl === undefined || ttl === null ? 0 : seconds(ttl);
     const limit = lasting > 0 ? Math.max(freshUntil, Date.now() / 1000 + lasting) : freshUntil;
     const life = [createdAt, freshUntil, entry.staleUntil ?? limit].map((moment) => moment * 1000);
@@ -243,11 +243,11 @@ function entryOf<T>(found: Found<T>): CacheEntry<T> {
 /** Settings of memory. */
 export interface InMemOptions {
   /** How many entries it holds; 100,000 by default. */
-  maxEntries?: number;
+  maxEntries?: number | undefined;
   /** How many bytes keys and values may take, estimated. */
-  maxBytes?: number;
+  maxBytes?: number | undefined;
   /** Whether values are copied (`structuredClone`) on their way in and out, so that nobody changes another's. */
-  clone?: boolean;
+  clone?: boolean | undefined;
 }
 
 /** Memory in this process, bounded, with a cache's eviction rather than a list's: scans do not flush it. */
@@ -261,17 +261,17 @@ export class InMemCache extends Store {
 /** Settings of a directory. */
 export interface LocalFileOptions {
   /** How values become bytes; JSON by default. */
-  serializer?: Serializer;
+  serializer?: Serializer | undefined;
   /** Whether values are compressed with gzip. */
-  compress?: boolean;
+  compress?: boolean | undefined;
   /** 1 to 9. */
-  compressLevel?: number;
+  compressLevel?: number | undefined;
   /** Stands before every key; nothing outside it is seen. */
-  prefix?: string;
+  prefix?: string | undefined;
   /** How many bytes the values may take; the least recently used go first. 1 GiB by default, `Infinity` for no limit. */
-  maxBytes?: number;
+  maxBytes?: number | undefined;
   /** Whether a value is synced to the disk before `set` is done. */
-  durable?: boolean;
+  durable?: boolean | undefined;
 }
 
 /** A directory: values as files, which any tool can read, and an index in SQLite. Processes may share it, in every language. */
@@ -313,13 +313,13 @@ export class ChainCache extends Store {
 /** Settings of two levels. */
 export interface HybridOptions {
   /** The near store; memory by default. */
-  l1Cache?: StoreLike;
+  l1Cache?: StoreLike | undefined;
   /** The far store. */
   l2Cache: StoreLike;
   /** For how long the near one keeps a copy; 60 seconds by default. */
-  l1Ttl?: Duration | null;
+  l1Ttl?: Duration | null | undefined;
   /** For how long the far one keeps an entry; as long as it lives by default. */
-  l2Ttl?: Duration | null;
+  l2Ttl?: Duration | null | undefined;
 }
 
 /** Two levels: a near one that is fast, and a far one that is large or shared. */
@@ -366,8 +366,9 @@ export function asCore(store: StoreLike): Core {
 /** Returns a store: the one given, what a function makes, or a new one in memory. */
 export function resolve(store: StoreLike | (() => StoreLike) | undefined): StoreLike {
   if (store === undefined) return new InMemCache();
-  if (typeof store === "function") return store();
-  return store;
+  if (typeof store !== "function") return store;
+  const isClass = /^class\b/u.test(Function.prototype.toString.call(store));
+  return isClass ? new (store as unknown as new () => StoreLike)() : store();
 }
 
 export { validateCacheStorage, type CacheEntry, type CacheStorage, type Later };

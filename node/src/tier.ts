@@ -4,7 +4,7 @@ import { codecOf, type Serializer } from "./codecs.js";
 import { guarded, invalid } from "./errors.js";
 import type { Index } from "./live.js";
 import { native, type NativeTier } from "./native.js";
-import { durationText, type Duration } from "./duration.js";
+import { durationText, isNone, type Duration } from "./duration.js";
 
 /** A tier as both sides know it. */
 export interface Tier {
@@ -149,7 +149,7 @@ async function said(store: EntryStorage, { verb, key, value, ttl, life }: Questi
 
 /** Limits how long tiers keep entries. `null`, zero and less mean no limit. */
 export function capped(tiers: readonly Tier[], ttl: Duration | null | undefined): Tier[] {
-  if (ttl === null || ttl === undefined || (typeof ttl === "number" && ttl <= 0)) return [...tiers];
+  if (ttl === null || ttl === undefined || isNone(ttl)) return [...tiers];
   return tiers.map((tier) => ({ ...tier, native: guarded(() => tier.native.capped(durationText(ttl))) }));
 }
 

@@ -108,3 +108,22 @@ test("an interval of zero passes every call through", async () => {
 
   assert.deepEqual([await fn(), await fn()], [1, 2]);
 });
+
+test("an onError that rejects ends no process", async () => {
+  const told = [];
+  const before = onBackgroundError((error) => told.push(error.message));
+  bg(60, {
+    key: "k",
+    store: new InMemCache(),
+    onError: async () => {
+      throw new Error("telemetry");
+    },
+  })(async () => {
+    throw new Error("load");
+  });
+
+  await until(() => told.length > 0);
+  onBackgroundError(before);
+  assert.deepEqual(told, ["telemetry"]);
+  await BGCache.shutdown();
+});

@@ -57,6 +57,9 @@ for (const [what, make, message] of [
   ["a ttl that is no number", () => TTLCache.cached("k", { ttl: NaN })(load), /NaN/],
   ["a ttl of another kind", () => TTLCache.cached("k", { ttl: {} })(load), /not `object`/],
   ["jitter beyond 1", () => TTLCache.cached("k", { ttl: 1, jitter: 2 })(load), /`jitter`/],
+  ["a share below zero", () => TTLCache.cached("k", { ttl: 1, jitter: -1 })(load), /`jitter`/],
+  ["a loader without an interval", () => BGCache.registerLoader("k", {})(load), /`interval` is missing/],
+  ["NaN in a configuration", () => openCache({ tiers: ["memory://"], policy: { ttl: NaN } }), /`ttl` in the configuration is not a number/],
   ["no function", () => TTLCache.cached("k", { ttl: 1 })("load"), /only functions can be cached, not `string`/],
   ["a key of another kind", () => TTLCache.cached(7, { ttl: 1 })(load), /a key is a template or a function, not `number`/],
   ["params that are none", () => TTLCache.cached("k:{id}", { ttl: 1, params: "id" })(load), /`params` must be a list/],
@@ -96,7 +99,7 @@ test("a key that is no string is refused, and not made one", async () => {
     assert.throws(() => store.getSync(key), refused);
     await assert.rejects(new Cache([store]).begin(key), refused);
   }
-  for (const key of ["", "a\nb", "x".repeat(1025), "\0"]) await assert.rejects(store.set(key, 1), { code: "key_invalid" });
+  for (const key of ["", "a\nb", "x".repeat(1025), "\0", "a\ud800"]) await assert.rejects(store.set(key, 1), { code: "key_invalid" });
 });
 
 const circle = {};
@@ -111,6 +114,10 @@ for (const [what, value, name] of [
   ["bytes", { bytes: new Uint8Array(1) }, "Uint8Array"],
   ["undefined", undefined, "undefined"],
   ["NaN", [NaN], "NaN"],
+  ["a Date", { at: new Date(0) }, "Date"],
+  ["a class of one's own", [new (class Thing {})()], "Thing"],
+  ["what looks empty", [new URLSearchParams("a=1")], "URLSearchParams"],
+  ["a symbol's property", { [Symbol("s")]: 1 }, "symbol"],
 ]) {
   test(`${what} in a value is no JSON: a tier that raises says so, and nothing is stored`, async () => {
     const store = new LocalFileCache(mkdtempSync(join(folder, "json-")));
@@ -212,4 +219,27 @@ test("errors are records with a code, a tier and whether to try again", async ()
 
 test("a Keyv store over nothing that is a store", () => {
   assert.throws(() => new KeyvUndercroft({ get() {} }), invalid(/no method `set`/));
+});
+
+test("a ttl function that returns nothing is an error of the call, and not for ever", async () => {
+  await assert.rejects(TTLCache.cached("k", { ttl: (value) => value.ttl })(async () => ({}))(), invalid(/returned undefined/));
+});
+
+test("v8 refuses what it would keep the bare properties of", async () => {
+  const store = new LocalFileCache(mkdtempSync(join(folder, "v8-")), { serializer: "v8" });
+  await store.set("k", { headers: new Headers({ a: "b" }) });
+  await store.set("plain", { map: new Map([[1, { date: new Date(0), re: /x/, error: new RangeError("r"), bytes: new Uint8Array(2) }]]) });
+
+  assert.equal(await store.exists("k"), false);
+  assert.equal((await store.get("plain")).map.get(1).error.message, "r");
+});
+
+test("memory that counts bytes counts what refers to itself once", async () => {
+  const nodes = Array.from({ length: 60 }, (_, i) => ({ i, edges: [] }));
+  for (const node of nodes) node.edges = nodes;
+  const store = new InMemCache({ maxBytes: 1 << 20 });
+  await store.set("k", nodes);
+
+  assert.equal(await store.get("k"), nodes);
+  assert.ok(store.getMemoryUsage().bytesUsed < 20_000);
 });

@@ -94,3 +94,18 @@ test("got keeps responses", async () => {
 
   assert.deepEqual([first.body, second.body, second.isFromCache, requests], ["answer 1", "answer 1", true, 1]);
 });
+
+test("Keyv: keys that are too long for a store, and the policy of a configuration", async () => {
+  const adapter = new KeyvUndercroft({ tiers: ["memory://"], policy: { ttl: "20ms" } });
+  const keyv = new Keyv({ store: adapter, namespace: "n" });
+  const [one, two] = ["a", "b"].map((end) => `GET:http://x/?${"q".repeat(2000)}${end}\n`);
+  await keyv.set(one, 1, 60_000);
+  await keyv.set(two, 2, 60_000);
+  await keyv.set("short", 3);
+
+  assert.deepEqual([await keyv.get(one), await keyv.get(two), await keyv.has(one)], [1, 2, true]);
+  await new Promise((resolve) => setTimeout(resolve, 40));
+  assert.equal(await adapter.get("n:short"), undefined);
+  await keyv.clear();
+  assert.equal(await keyv.get(one), undefined);
+});

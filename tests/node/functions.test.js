@@ -1,8 +1,24 @@
 // Functions with a cache in front of them.
 import assert from "node:assert/strict";
 import { AsyncLocalStorage } from "node:async_hooks";
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
-import { CacheError, ChainCache, InMemCache, SWRCache, TTLCache, cache, onBackgroundError, openCache, settled } from "undercroft";
+import {
+  CacheError,
+  Cached,
+  ChainCache,
+  InMemCache,
+  LocalFileCache,
+  SWRCache,
+  TTLCache,
+  cache,
+  offers,
+  onBackgroundError,
+  openCache,
+  settled,
+} from "undercroft";
 import { block, deferred, turns, until } from "./waiting.js";
 
 const counted = (options = { ttl: 60 }, key = "k:{}") => {
@@ -181,7 +197,9 @@ test("invalidate, expire, refresh, clear and keyFor", async () => {
   assert.equal(fn.cacheInfo().currsize, 0);
 });
 
-test("an invalidation that fails and that nobody awaits harms nobody", async () => {
+test("an invalidation that fails is told, and ends no process when nobody awaits it", async () => {
+  const told = [];
+  const before = onBackgroundError((error, what) => told.push([error.code, what]));
   const broken = {
     get: () => undefined,
     set() {},
@@ -197,6 +215,12 @@ test("an invalidation that fails and that nobody awaits harms nobody", async () 
   fn.invalidate(1);
   await assert.rejects(fn.invalidate(1), { code: "unavailable" });
   await turns();
+  onBackgroundError(before);
+
+  assert.deepEqual(told, [
+    ["unavailable", "an invalidation failed"],
+    ["unavailable", "an invalidation failed"],
+  ]);
 });
 
 test("stale values come at once, and one call refreshes", async () => {
@@ -407,9 +431,18 @@ test("readers get copies where memory clones", async () => {
   for (const value of [await fn(1), await fn(1), await store.get("k:1")]) value.list.push(2);
 
   assert.deepEqual(await fn(1), { list: [1] });
-  const uncloneable = TTLCache.cached("f", { ttl: 60, cache: store })(async () => () => 1);
-  await assert.rejects(uncloneable(), { name: "DataCloneError" });
-  await assert.rejects(uncloneable(), { name: "DataCloneError" });
+  // What cannot be copied is the answer all the same, and is not kept.
+  let loads = 0;
+  const uncloneable = TTLCache.cached("f", { ttl: 60, cache: store })(async () => (loads++, () => 1));
+  const [one, two] = await Promise.all([uncloneable(), uncloneable()]);
+  assert.equal(one(), 1);
+  assert.equal(two, one);
+  await uncloneable();
+  assert.equal(loads, 2);
+  await assert.rejects(
+    store.set("k", () => 1),
+    { code: "unsupported", message: /cannot be copied/ },
+  );
 });
 
 test("the one-symbol style makes keys of all arguments, and functions of one name do not share them", async () => {
@@ -466,4 +499,75 @@ test("errors have the caller's stack", async () => {
   }
 
   await assert.rejects(theCaller(), (error) => error instanceof CacheError && error.code === "closed" && error.stack.includes("theCaller"));
+});
+
+test("a decorated method loads on its instance, also when it is refreshed", async () => {
+  class Api {
+    constructor(name) {
+      this.name = name;
+    }
+    async report(day) {
+      return `${this.name} on ${day}`;
+    }
+  }
+  Api.prototype.report = Cached("r:{}", { ttl: 60 })(Api.prototype.report, { kind: "method", name: "report" });
+  const api = new Api("mine");
+  await api.report("monday");
+
+  const offered = offers(api.report, api);
+  assert.equal(await offered.refresh("monday"), "mine on monday");
+  assert.equal(await offered.with({})("tuesday"), "mine on tuesday");
+  assert.equal(await offered.skip("l1")("tuesday"), "mine on tuesday");
+  assert.equal(await api.report.refresh.call(api, "monday"), "mine on monday");
+  await offers(api.report).invalidate("monday");
+  assert.equal(api.report.cacheInfo().loads, 4);
+  const needs = { code: "config_invalid", message: /needs its instance/ };
+  assert.throws(() => api.report.refresh("monday"), needs);
+  assert.throws(() => api.report.with({})("monday"), needs);
+  assert.throws(() => offers(async () => 1), { code: "config_invalid" });
+});
+
+test("functions of one text do not share default keys in one store", async () => {
+  const store = new InMemCache();
+  const traced =
+    (fn) =>
+    async (...args) =>
+      fn(...args);
+  cache(60, { store })(traced(async (id) => `user ${id}`));
+
+  assert.throws(() => cache(60, { store })(traced(async (id) => `order ${id}`)), { code: "config_invalid", message: /share their keys/ });
+  const [a, b] = ["a", "b"].map((name) => ({
+    name,
+    load: async function () {
+      return this.name;
+    },
+  }));
+  const [one, two] = [a, b].map((each) => cache(60, { store })(each.load.bind(each)));
+  assert.deepEqual([await one(), await two()], ["a", "b"]);
+});
+
+test("a function that returns a promise is no cachedSync", async () => {
+  let loads = 0;
+  const fn = TTLCache.cachedSync("k", { ttl: 60 })(async () => {
+    loads++;
+    throw new Error("no");
+  });
+
+  assert.throws(fn, { code: "config_invalid", message: /returned a promise/ });
+  assert.throws(fn, { code: "config_invalid" });
+  assert.equal(loads, 2);
+});
+
+test("a value that a tier cannot encode is told once", async () => {
+  const told = [];
+  const before = onBackgroundError((error) => told.push(error.message));
+  const own = new ChainCache([[new InMemCache()], [new LocalFileCache(mkdtempSync(join(tmpdir(), "undercroft-told-")))]]);
+  const fn = TTLCache.cached("k:{}", { ttl: 60, cache: own })(async (_id) => ({ at: new Date(0) }));
+
+  await fn(1);
+  await fn(2);
+  onBackgroundError(before);
+
+  assert.equal(told.length, 1);
+  assert.match(told[0], /cannot be encoded as `json`: a Date/);
 });

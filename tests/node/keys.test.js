@@ -30,6 +30,14 @@ for (const [template, params, args, key] of [
   ],
   ["{:e}|{:g}|{:g}|{:.3}", undefined, [12345.678, 0.00001234, 1234567, 3.14159], "1.234568e+04|1.234e-05|1.23457e+06|3.14"],
   ["{:.3}", undefined, ["abcdef"], "abc"],
+  ["{:.2f}|{:.0f}|{:.1f}|{:.0e}|{:.2f}", undefined, [0.125, 2.5, -1.25, 2.5, 1e21], "0.12|2|-1.2|2e+00|1000000000000000000000.00"],
+  [
+    "{:05}|{:#010x}|{:012,.2f}|{:010,}|{:010,}",
+    undefined,
+    ["ab", 42, 1234.5678, 42, -42],
+    "ab000|0x0000002a|0,001,234.57|00,000,042|-0,000,042",
+  ],
+  ["{:_x}|{:_b}|{:n}|{:d}", undefined, [3735928559, 42, 1234567, true], "dead_beef|10_1010|1234567|1"],
   ["{!r}", undefined, ["a"], '"a"'],
   ["{}", undefined, [new Date(0)], "1970-01-01T00:00:00.000Z"],
   ["{}", undefined, [new URL("http://x/y")], "http://x/y"],
@@ -49,6 +57,8 @@ for (const [template, params, message] of [
   ["{}{0}", undefined, /cannot be mixed/],
   ["{:nonsense}", undefined, /no format specification/],
   ["{!x}", undefined, /unknown conversion/],
+  ["{:>1000000000}", undefined, /wider or finer/],
+  ["{:.2d}", undefined, /gives a precision/],
 ]) {
   test(`${template} is refused when wrapping`, () => {
     assert.throws(() => keyFor(template, params, 1), { name: "CacheError", code: "config_invalid", message });
@@ -72,6 +82,9 @@ for (const [template, params, args, message] of [
   ["{}", undefined, [[1]], /no text of its own/],
   ["{}", undefined, [Symbol("s")], /a symbol has no text/],
   ["{:d}", undefined, ["a"], /`d` formats numbers/],
+  ["{:x}", undefined, [2.5], /`x` formats whole numbers/],
+  ["{:+}", undefined, ["a"], /are for numbers/],
+  ["{:s}", undefined, [1], /`s` formats texts/],
 ]) {
   test(`${template} of ${args.map(String)} is refused when calling`, async () => {
     const fn = TTLCache.cached(template, params === undefined ? { ttl: 60 } : { ttl: 60, params })(async (..._args) => 1);
@@ -96,4 +109,12 @@ test("arguments of one text share a key, and are found by themselves", async () 
   (await fn(1), await fn("1"), await fn(1n), await fn(1), await fn("1"), await fn(1n));
 
   assert.equal(loads, 1);
+});
+
+test("arguments that a call leaves out have the defaults that were given", async () => {
+  const options = { ttl: 60, params: ["id", "lang"], defaults: { lang: "en" } };
+  const fn = TTLCache.cached("u:{id}:{lang}", options)(async (_id, lang = "en") => lang);
+
+  assert.deepEqual([fn.keyFor(1), fn.keyFor(1, "de"), await fn(1)], ["u:1:en", "u:1:de", "en"]);
+  assert.equal(TTLCache.cached("u:{}:{}", options)(async (_id, _lang) => 1).keyFor(1), "u:1:en");
 });

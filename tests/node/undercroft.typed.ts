@@ -15,6 +15,7 @@ import {
   TTLCache,
   bg,
   cache,
+  offers,
   openCache,
   type CacheEntry,
   type CacheStorage,
@@ -69,6 +70,12 @@ TTLCache.cached("k", { ttl: 60, stale: 5 });
 TTLCache.cached("k", {});
 TTLCache.cached("k", { ttl: (user: User) => user.id, cacheIf: (user: User) => user.id > 0 })(load);
 TTLCache.cached((id: number) => `user:${id}`, { ttl: 60, cache: () => new InMemCache({ maxEntries: 10 }) })(load);
+TTLCache.cached((user: User) => `user:${user.id}`, { ttl: 60, jitter: undefined })(async (user: User) => user);
+TTLCache.cached("k", { ttl: 60, cacheIf: (value) => value !== null })(load);
+new LocalFileCache("x", {
+  serializer: { encode: (user: User) => Buffer.from(user.name), decode: (bytes) => ({ id: 0, name: String(bytes) }) },
+});
+expectTypeOf(offers(getUser).invalidate).parameters.toEqualTypeOf<[id: number]>();
 TTLCache.configure({ cache: new InMemCache() }).cached("k:{}", { ttl: 1 })(load);
 
 // Methods.

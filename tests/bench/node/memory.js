@@ -59,6 +59,7 @@ while (performance.now() - started < Number(seconds) * 1000) {
   }
 }
 await settled();
-rmSync(folder, { recursive: true, force: true });
+await Promise.all([memory, disk, s3].map((store) => store.close()));
+rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
 process.stdout.write(JSON.stringify({ samples, calls }));
 process.exit(0);
