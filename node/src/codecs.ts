@@ -220,7 +220,10 @@ function checkV8(value: unknown, seen: Set<object>): void {
   if (typeof value !== "object" || value === null || seen.has(value)) return;
   seen.add(value);
   if (value instanceof Map) {
-    for (const [key, item] of value) (checkV8(key, seen), checkV8(item, seen));
+    for (const [key, item] of value) {
+      checkV8(key, seen);
+      checkV8(item, seen);
+    }
     return;
   }
   if (value instanceof Set) {
