@@ -79,6 +79,7 @@ function later<T>(ticket: number, read: (payload: Payload) => T, signal: AbortSi
     const abort = (): void => {
       if (!waiting.delete(ticket)) return;
       bridge.cancel(ticket);
+      values.collect();
       reject(signal.reason);
     };
     const done = (): void => signal.removeEventListener("abort", abort);
@@ -89,17 +90,16 @@ function later<T>(ticket: number, read: (payload: Payload) => T, signal: AbortSi
   });
 }
 
-/** Takes everything that is done. */
+/** Takes everything that is done. It throws nothing: who threw here would keep all who wait from their answers. */
 function drain(): void {
   for (;;) {
     const payload = bridge.next();
-    const kind = ANSWERS[At.kind];
-    if (kind === Kind.idle) break;
+    const kind = ANSWERS[At.kind] as number;
     const first = ANSWERS[At.first] as number;
-    take(kind as number, ANSWERS[At.ticket] as number, payload);
+    if (kind !== Kind.idle) take(kind, ANSWERS[At.ticket] as number, payload);
     if (first >= 0) values.letGo(first);
+    if (kind === Kind.idle) break;
   }
-  if ((ANSWERS[At.first] as number) >= 0) values.letGo(ANSWERS[At.first] as number);
   values.collect();
 }
 
@@ -117,9 +117,15 @@ function take(kind: number, ticket: number, payload: Payload): void {
 }
 
 /** Gives an error the stack of the call that it is the answer to. */
-function traced(error: CacheError, trace: { stack?: string }): CacheError {
-  const frames = trace.stack?.split("\n").slice(1).join("\n");
-  error.stack = `${error.name}: ${error.message}${frames ? `\n${frames}` : ""}`;
+function traced(error: CacheError, trace: { stack?: unknown }): CacheError {
+  try {
+    // Whoever prepares stack traces in this process may make anything of them.
+    const { stack } = trace;
+    const frames = typeof stack === "string" ? stack.split("\n").slice(1).join("\n") : "";
+    error.stack = `${error.name}: ${error.message}${frames === "" ? "" : `\n${frames}`}`;
+  } catch {
+    // Without the frames it is the same error.
+  }
   return error;
 }
 
@@ -149,7 +155,21 @@ export interface Said {
 
 /** What a store of the user's is kept as: something that answers questions. */
 export class Asked {
-  constructor(readonly say: (question: Question) => Said | Promise<Said>) {}
+  readonly #store: WeakRef<object>;
+
+  /** The store itself is kept by its tier: the core's hold on this must not keep it for ever. */
+  constructor(
+    store: object,
+    readonly answer: (store: never, question: Question) => Promise<Said>,
+  ) {
+    this.#store = new WeakRef(store);
+  }
+
+  async say(question: Question): Promise<Said> {
+    const store = this.#store.deref();
+    if (store === undefined) throw new Error("the store is gone");
+    return this.answer(store as never, question);
+  }
 }
 
 function ask(number: number, payload: Payload): void {
@@ -163,14 +183,28 @@ function ask(number: number, payload: Payload): void {
     life: [ANSWERS[At.createdAt] as number, ANSWERS[At.freshUntil] as number, ANSWERS[At.staleUntil] as number],
   };
   const store = values.at(ANSWERS[At.state] as number).value as Asked;
-  const said = (said: Said): void => {
-    const slot = said.value === undefined ? undefined : values.keep(said.value.of).slot;
-    bridge.answer(number, said.flag, slot, said.life, said.count);
+  const said = ({ flag, value, life, count }: Said): void => {
+    const held = value === undefined ? undefined : values.keep(value.of);
+    try {
+      bridge.answer(number, flag, held?.slot, life, count);
+    } catch (error) {
+      if (held !== undefined) values.letGo(held.slot);
+      throw error;
+    }
+    values.collect();
   };
-  const refuse = (error: unknown): void => bridge.refuse(number, error instanceof Error ? error.message : String(error));
   // Asynchronous, whatever the store is: it throws nothing into the loop that asks.
-  Promise.resolve()
-    .then(() => store.say(question))
+  store
+    .say(question)
     .then(said)
-    .catch(refuse);
+    .catch((error: unknown) => bridge.refuse(number, textOf(error)));
+}
+
+/** Says what was thrown, whatever that is. */
+function textOf(error: unknown): string {
+  try {
+    return String(error instanceof Error ? error.message : error);
+  } catch {
+    return "it threw what has no text";
+  }
 }

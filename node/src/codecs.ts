@@ -77,7 +77,7 @@ export function codecOf(serializer: Serializer): Codec {
   if (made === undefined) {
     const encode = (value: unknown): Uint8Array => {
       const written = custom.encode(value);
-      if (!(written instanceof Uint8Array)) throw new TypeError("`encode` must return a Uint8Array");
+      if (!types.isUint8Array(written)) throw new TypeError("`encode` must return a Uint8Array");
       return written;
     };
     made = codec("custom_js", encode, (data) => custom.decode(bytes(data)), customs.size + 1);
@@ -138,7 +138,9 @@ function messageOf(error: unknown): string {
 /** Names the kind of a value. */
 export function typeName(value: unknown): string {
   if (value === null) return "null";
-  return typeof value === "object" ? ((value.constructor as { name?: string } | undefined)?.name ?? "object") : typeof value;
+  if (typeof value !== "object") return typeof value;
+  const name: unknown = (value.constructor as { name?: unknown } | undefined)?.name;
+  return typeof name === "string" && name !== "" ? name : "object";
 }
 
 // ---- writing
@@ -176,7 +178,7 @@ function check(value: unknown, takesBytes: boolean, depth: number): void {
     for (let at = 0; at < value.length; at++) check(value[at], takesBytes, depth - 1);
     return;
   }
-  if (takesBytes && value instanceof Uint8Array) return;
+  if (takesBytes && types.isUint8Array(value)) return;
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype !== Object.prototype && prototype !== null) {
     if (takesBytes || isBuiltIn(value) || typeof (value as { toJSON?: unknown }).toJSON !== "function") {
@@ -254,7 +256,7 @@ function isCloned(value: object): boolean {
 }
 
 function encodeRaw(value: unknown): Uint8Array {
-  if (value instanceof Uint8Array) return value;
+  if (types.isUint8Array(value)) return value;
   throw new TypeError("only a Uint8Array can be stored raw");
 }
 

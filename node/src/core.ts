@@ -111,7 +111,8 @@ export class Core {
   /** Takes note until when a value may be served without a question. */
   remember(key: string, held: Held, plainUntil: number): void {
     const index = this.index;
-    if (index === undefined || plainUntil === 0) return;
+    // Found in one place alone: a value that two chains share is not served by the one after the other has deleted it.
+    if (index === undefined || plainUntil === 0 || (held.index !== undefined && held.index !== index)) return;
     held.plainUntil = plainUntil;
     if (held.index === index) return;
     held.index = index;
@@ -146,8 +147,9 @@ export class Core {
   /** Keeps a value that was decoded from bytes beside them. */
   attach(key: string, createdAt: number, value: unknown): void {
     if (this.index === undefined) return;
+    const size = this.#size(value);
     const held = this.#keep(value);
-    this.remember(key, held, this.native.attach(key, createdAt, held.slot, this.#size(value)));
+    this.remember(key, held, this.native.attach(key, createdAt, held.slot, size));
     values.collect();
   }
 
@@ -223,7 +225,13 @@ export class Core {
   #fulfil(core: NativeCore, lease: Lease, value: unknown, ask: Ask): Later<void> {
     // What cannot be copied is not kept; it is the answer of who asked all the same.
     const own = this.clones && cloned(value) === value && !isPlain(value) ? ask.withTtl("0") : ask;
-    return this.#put(lease.key, value, (held, size, forms) => core.fulfil(lease.native, held.slot, size, forms, own.native));
+    try {
+      return this.#put(lease.key, value, (held, size, forms) => core.fulfil(lease.native, held.slot, size, forms, own.native));
+    } catch (error) {
+      // Whatever it was, the flight is over: those who wait get their turn.
+      lease[Symbol.dispose]();
+      throw error;
+    }
   }
 
   fail<T>(lease: Lease): Found<T> | undefined {
@@ -272,12 +280,24 @@ export class Core {
 
   putIfAbsent(key: string, value: unknown, ask: Ask): Later<boolean> {
     this.#refuseUncloneable(value);
-    const forms = this.#forms(checked(key) && value);
-    const held = this.#keep(value);
-    return answer(this.native.putIfAbsent(key, held.slot, this.#size(value), forms, ask.native), () => {
+    checked(key);
+    const given = this.#given(value, (held, size, forms) => this.native.putIfAbsent(key, held.slot, size, forms, ask.native));
+    return answer(given.payload, () => {
       this.forget(key);
       return readFlag();
     });
+  }
+
+  /** Gives a value to the core, which lets go of it in time; where that throws, the core has not taken it. */
+  #given(value: unknown, give: (held: Held, size: number, forms: Encoded[] | undefined) => Payload): { held: Held; payload: Payload } {
+    const [forms, size] = [this.#forms(value), this.#size(value)];
+    const held = this.#keep(value);
+    try {
+      return { held, payload: give(held, size, forms) };
+    } catch (error) {
+      values.letGo(held.slot);
+      throw error;
+    }
   }
 
   /** Refuses what memory that copies cannot copy. */
@@ -290,10 +310,9 @@ export class Core {
   }
 
   #put(key: string, value: unknown, put: (held: Held, size: number, forms: Encoded[] | undefined) => Payload): Later<void> {
-    const forms = this.#forms(value);
-    const held = this.#keep(value);
     this.forget(key);
-    return answer(put(held, this.#size(value), forms), () => {
+    const { held, payload } = this.#given(value, put);
+    return answer(payload, () => {
       const until = readNumber();
       this.forget(key);
       this.remember(key, held, until);
@@ -395,23 +414,22 @@ export class Core {
       checked(key);
       this.#refuseUncloneable(value);
     }
-    const forms = entries.map(([, value]) => this.#forms(value) ?? []);
-    const held = entries.map(([, value]) => this.#keep(value));
-    const sizes = entries.map(([, value]) => this.#size(value));
     const keys = entries.map(([key]) => key);
-    const forget = (): void => keys.forEach((key) => this.forget(key));
-    return this.#change(
-      forget,
-      () =>
-        this.native.putMany(
-          keys,
-          held.map((one) => one.slot),
-          sizes,
-          forms,
-          ask.native,
-        ),
-      readNothing,
-    );
+    const forms = entries.map(([, value]) => this.#forms(value) ?? []);
+    const sizes = entries.map(([, value]) => this.#size(value));
+    const slots = entries.map(([, value]) => this.#keep(value).slot);
+    const forget = (): void => {
+      for (const key of keys) this.forget(key);
+    };
+    const give = (): Payload => {
+      try {
+        return this.native.putMany(keys, slots, sizes, forms, ask.native);
+      } catch (error) {
+        for (const slot of slots) values.letGo(slot);
+        throw error;
+      }
+    };
+    return this.#change(forget, give, readNothing);
   }
 
   keys(prefix: string): Later<string[]> {

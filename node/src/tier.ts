@@ -1,6 +1,6 @@
 /** Tiers: stores with their place in a chain. */
 import { Asked, bridge, values, type Question, type Said } from "./bridge.js";
-import { codecOf, type Serializer } from "./codecs.js";
+import { codecOf, typeName, type Serializer } from "./codecs.js";
 import { guarded, invalid } from "./errors.js";
 import type { Index } from "./live.js";
 import { native, type NativeTier } from "./native.js";
@@ -13,6 +13,8 @@ export interface Tier {
   index: Index | undefined;
   /** Whether readers get copies. */
   clones: boolean;
+  /** The user's store that it is made of, which lives as long. */
+  store?: object;
 }
 
 export function memoryTier(maxEntries: number, maxBytes: number | undefined, clones: boolean): Tier {
@@ -93,14 +95,15 @@ export function hostTier(store: CacheStorage): Tier {
   const known = hosts.get(store);
   if (known !== undefined) return known;
   if (!validateCacheStorage(store)) {
-    const name = (store as object | null)?.constructor?.name ?? String(store);
+    const name = typeName(store);
     const missing = PROTOCOL.find((method) => typeof (store as Record<string, unknown> | null)?.[method] !== "function");
     throw invalid(`\`${name}\` is no cache store: it has no method \`${missing}\``);
   }
   const all = store as EntryStorage;
   const keepsEntries = typeof all.getEntry === "function" && typeof all.setEntry === "function";
-  const { slot } = values.keep(new Asked((question) => said(all, question)));
-  const tier = far(() => native.Tier.host(bridge, slot, store.constructor.name, keepsEntries));
+  const label = typeName(store);
+  const { slot } = values.keep(new Asked(store, said));
+  const tier: Tier = { ...far(() => native.Tier.host(bridge, slot, label, keepsEntries)), store };
   hosts.set(store, tier);
   return tier;
 }

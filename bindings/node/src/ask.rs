@@ -57,8 +57,15 @@ pub struct Ask {
 
 impl Ask {
     pub(crate) fn of(ask: engine::Ask) -> Self {
-        let number = NEXT.replace(NEXT.get().wrapping_add(1));
-        ASKS.with_borrow_mut(|asks| asks.insert(number, ask.clone()));
+        let number = ASKS.with_borrow_mut(|asks| {
+            let mut number = NEXT.get();
+            while asks.contains_key(&number) {
+                number = number.wrapping_add(1);
+            }
+            NEXT.set(number.wrapping_add(1));
+            asks.insert(number, ask.clone());
+            number
+        });
         Self { ask, number }
     }
 }

@@ -30,6 +30,9 @@ use crate::{
     reply::{ANSWERS, Out, Reply},
 };
 
+/// How often who releases a value asks for the lock. In vain it only means that JavaScript lets go of it with its next call.
+const PATIENCE: u32 = 100;
+
 /// What both sides share.
 pub(crate) struct Shared {
     state: Mutex<State>,
@@ -157,9 +160,12 @@ impl Shared {
         self.released.lock().push(slot);
         // On the JavaScript thread the answer under way says so. Only what comes from elsewhere, or from its garbage collector, wakes it.
         if !(std::thread::current().id() == self.thread && INSIDE.get()) {
-            // A state that is locked here is locked by somebody who wakes, or ends.
-            if let Some(mut state) = self.state.try_lock() {
-                state.wake();
+            // Not `lock`: the value may be dropped by somebody who has it. Others have it for moments.
+            for _ in 0..PATIENCE {
+                if let Some(mut state) = self.state.try_lock() {
+                    return state.wake();
+                }
+                std::thread::yield_now();
             }
         }
     }

@@ -21,7 +21,8 @@ const TICK: Duration = Duration::from_millis(2);
 const IDLE: u32 = 50;
 
 /// How much earlier JavaScript stops to serve by itself, in milliseconds: the clock lags by a tick, and by what the scheduler takes.
-/// From then on the core is asked, whose clock is exact.
+/// From then on the core is asked, whose clock is exact. On a machine where the thread has to wait longer than this for its turn, a hit
+/// may come later than its entry's end by the rest.
 pub(crate) const MARGIN: u64 = 8;
 
 /// Returns where the time is written.

@@ -8,7 +8,7 @@ use napi::{
     bindgen_prelude::{Float64Array, ToNapiValue},
     sys,
 };
-use undercroft::engine::{self, Codec, Entry, Key, Result, time::FOREVER};
+use undercroft::engine::{self, Code, Codec, Entry, Error, Key, Live, Result, time::FOREVER};
 use undercroft_native::{Ready, attempt, run_detached};
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     cache,
     errors::record,
     lease::Lease,
-    live::slot_in,
+    live::{slot, slot_in},
 };
 
 /// How many numbers an answer has room for.
@@ -71,8 +71,8 @@ pub(crate) enum Out {
     Number(f64),
     Found(Box<Found>),
     Many(Arc<cache::Shared>, Vec<Key>, Vec<Option<Entry>>),
-    /// The object with this number was put under this key.
-    Put(Arc<cache::Shared>, Key, u32),
+    /// This object was put under this key. It is held until JavaScript is told: its number is nobody else's so long.
+    Put(Arc<cache::Shared>, Key, Live),
     Texts(Vec<String>),
     Question(Question),
     Idle,
@@ -102,6 +102,10 @@ impl Out {
             engine::Outcome::Stale(entry, lease) => Self::found(State::Stale, entry, lease, core, key),
             engine::Outcome::Miss(lease) => Self::missed(State::Miss, Some(lease), core, key),
         }
+    }
+
+    pub(crate) fn put(core: Arc<cache::Shared>, key: Key, object: Option<Live>) -> Self {
+        object.map_or(Self::Nothing, |object| Self::Put(core, key, object))
     }
 
     pub(crate) fn flag(flag: bool) -> Self {
@@ -264,6 +268,16 @@ impl Writer<'_> {
         self.list(&[self.text(question.verb)?, self.text(&question.key)?])
     }
 
+    /// Writes an answer; one that JavaScript cannot hold is a failure, and never an exception in whoever takes it.
+    fn write_or_fail(&self, out: Result<Out>) -> napi::Result<sys::napi_value> {
+        self.write(out).or_else(|_| {
+            let mut thrown = ptr::null_mut();
+            // SAFETY: this is the JavaScript thread, inside a call.
+            unsafe { sys::napi_get_and_clear_last_exception(self.env, &raw mut thrown) };
+            self.write(Err(Error::new(Code::TooLarge, "JavaScript cannot hold the value: it is too long, or memory is short")))
+        })
+    }
+
     fn write(&self, out: Result<Out>) -> napi::Result<sys::napi_value> {
         match out {
             Ok(Out::Found(found)) => self.found(*found),
@@ -279,10 +293,10 @@ impl Writer<'_> {
                 self.set(Field::Number, number);
                 Ok(self.undefined())
             }
-            Ok(Out::Put(core, key, slot)) => {
+            Ok(Out::Put(core, key, object)) => {
                 self.kind(Kind::Number);
                 // Now, on JavaScript's thread: it may have been deleted since it was put.
-                self.set(Field::Number, core.plain_until(&key, slot));
+                self.set(Field::Number, slot(&object).map_or(0.0, |number| core.plain_until(&key, number)));
                 Ok(self.undefined())
             }
             Ok(Out::Nothing) => {
@@ -312,7 +326,7 @@ impl ToNapiValue for Reply {
         let value = match reply.work {
             Work::Done(out) => {
                 writer.set(Field::Ticket, f64::from(reply.ticket));
-                writer.write(out)?
+                writer.write_or_fail(out)?
             }
             Work::Pending(rest) => {
                 let ticket = reply.shared.begin(env);

@@ -39,10 +39,10 @@ impl Core {
     pub fn fulfil(&self, lease: &Lease, slot: u32, size: f64, forms: Option<Vec<Encoded>>, ask: &Ask) -> Reply {
         let value = value(&self.shared.bridge, slot, size, forms);
         let (taken, cache, ask, core) = (lease.take(), self.cache(), ask.ask.clone(), self.shared.clone());
-        let key = lease.key_of().clone();
+        let (key, object) = (lease.key_of().clone(), value.object().cloned());
         self.reply_with(async move {
             cache.fulfil_with(taken?, value, &ask).await?;
-            Ok(Out::Put(core, key, slot))
+            Ok(Out::put(core, key, object))
         })
     }
 

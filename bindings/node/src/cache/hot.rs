@@ -52,10 +52,11 @@ impl Core {
         verbs.set("entry", entry)?;
         let core = self.handle();
         let keep: Function<'_, (), Reply> = env.create_function_from_closure("keep", move |call: FunctionCallContext<'_>| {
-            let slot = call.get(1)?;
-            let value = value(&core.shared.bridge, slot, call.get(2)?, None);
-            Ok(match numbered(call.get(3)?, Vec::new()) {
-                Ok(ask) => core.put_value(&call.get::<String>(0)?, slot, value, ask.policy),
+            // All arguments first: who is refused has not given its object away.
+            let (key, slot, size, ask): (String, u32, f64, u32) = (call.get(0)?, call.get(1)?, call.get(2)?, call.get(3)?);
+            let value = value(&core.shared.bridge, slot, size, None);
+            Ok(match numbered(ask, Vec::new()) {
+                Ok(ask) => core.put_value(&key, value, ask.policy),
                 Err(error) => core.failed(error),
             })
         })?;

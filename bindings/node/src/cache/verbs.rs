@@ -17,7 +17,7 @@ impl Core {
     #[napi]
     pub fn put(&self, key: String, slot: u32, size: f64, forms: Option<Vec<Encoded>>, ask: &Ask) -> Reply {
         let (value, policy) = (value(&self.shared.bridge, slot, size, forms), ask.ask.policy);
-        self.put_value(&key, slot, value, policy)
+        self.put_value(&key, value, policy)
     }
 
     /// Puts a value with its own deadlines: when it was made, until when it is fresh, until when it may be served; milliseconds since the epoch.
@@ -26,10 +26,10 @@ impl Core {
         let value = value(&self.shared.bridge, slot, size, forms);
         let moment = |at: usize| life.get(at).copied().map_or(engine::time::FOREVER, millis);
         let life = Life { created_at: moment(0), fresh_until: moment(1), stale_until: moment(2) };
-        let core = self.shared.clone();
+        let (core, object) = (self.shared.clone(), value.object().cloned());
         self.reply(&key, move |cache, key| async move {
             cache.put_with(&key, value, life, &cache.ask()).await?;
-            Ok(Out::Put(core, key, slot))
+            Ok(Out::put(core, key, object))
         })
     }
 
@@ -101,12 +101,12 @@ impl Core {
 }
 
 impl Core {
-    pub(super) fn put_value(&self, key: &str, slot: u32, value: engine::Value, policy: Policy) -> Reply {
+    pub(super) fn put_value(&self, key: &str, value: engine::Value, policy: Policy) -> Reply {
         clock::wake();
-        let core = self.shared.clone();
+        let (core, object) = (self.shared.clone(), value.object().cloned());
         self.reply(key, move |cache, key| async move {
             cache.put(&key, value, Some(&policy)).await?;
-            Ok(Out::Put(core, key, slot))
+            Ok(Out::put(core, key, object))
         })
     }
 
