@@ -178,7 +178,7 @@ function later(keys: Plan, loads: Loads): Call {
     try {
       const key = keys.of(args);
       const held = core.glance(key);
-      if (held === undefined) return loads.call(key, self, args);
+      if (held === undefined) return loads.first(key, self, args);
       counts.hits++;
       if (single !== undefined && !core.clones) memo.add(args[single], held);
       return Promise.resolve(core.lent(held.value));

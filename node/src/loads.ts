@@ -5,6 +5,7 @@ import { durationText, type Duration } from "./duration.js";
 import { CacheError } from "./errors.js";
 import type { Found, Lease } from "./found.js";
 import type { Ask } from "./ask.js";
+import type { Later } from "./bridge.js";
 
 /** How often a function was answered, and how. */
 export class Counts {
@@ -42,12 +43,33 @@ export class Loads {
     readonly judgement: Judgement,
   ) {}
 
+  /** Looks for the value under `key`; what is there at once needs no function that waits. */
+  first(key: string, self: unknown, args: readonly unknown[]): Promise<unknown> {
+    const begun = this.core.begin(key, this.ask, flights());
+    if (!(begun instanceof Promise) && begun.hasValue && begun.lease === undefined) {
+      const read = this.#read(begun);
+      if (read !== undefined) {
+        this.#served(begun);
+        return Promise.resolve(read.value);
+      }
+    }
+    return this.call(key, self, args, this.ask, undefined, begun);
+  }
+
   /** Returns the value under `key`: from the cache, from another caller's load, or by loading it. */
-  async call(key: string, self: unknown, args: readonly unknown[], asked: Ask = this.ask, signal?: AbortSignal): Promise<unknown> {
-    let ask = asked;
+  async call(
+    key: string,
+    self: unknown,
+    args: readonly unknown[],
+    asked: Ask = this.ask,
+    signal?: AbortSignal,
+    begun?: Later<Found>,
+  ): Promise<unknown> {
+    let [ask, next] = [asked, begun];
     signal?.throwIfAborted();
     for (;;) {
-      const looked = this.core.begin(key, ask, flights(), signal);
+      const looked = next ?? this.core.begin(key, ask, flights(), signal);
+      next = undefined;
       const found = looked instanceof Promise ? await looked : looked;
       if (!found.hasValue) {
         this.counts.misses++;
