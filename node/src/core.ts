@@ -2,10 +2,12 @@
 import { ANSWERS, At, Kind, answer, bridge, readFlag, readNothing, readNumber, values, type Later } from "./bridge.js";
 import { Ask } from "./ask.js";
 import { failed } from "./background.js";
-import { encoded, isWellFormed, typeName } from "./codecs.js";
+import { checked, cloned, isCloneable } from "./checks.js";
+import { encoded, typeName } from "./codecs.js";
 import { CacheError, guarded } from "./errors.js";
 import { Found, type Lease } from "./found.js";
 import type { Held, Index } from "./live.js";
+import { Near } from "./near.js";
 import { native, type Encoded, type NativeClock, type NativeCore, type Payload, type Verbs } from "./native.js";
 import { sizeOf } from "./size.js";
 import type { Tier } from "./tier.js";
@@ -31,7 +33,8 @@ export class Core {
   readonly native: NativeCore;
   /** The same core, whose verbs end before they return. */
   readonly #now: NativeCore;
-  readonly index: Index | undefined;
+  /** What JavaScript may serve by itself. */
+  readonly near: Near;
   readonly clock: Float64Array;
   readonly tiers: readonly Tier[];
   readonly names: readonly string[];
@@ -46,13 +49,11 @@ export class Core {
   readonly #codecs: readonly [number, number][];
   readonly #isSized: boolean;
   #hasTold = false;
-  readonly #others: readonly Index[];
 
   constructor(made: Made) {
     this.native = made.native;
     this.#now = made.native.blocking();
-    this.index = made.index;
-    this.#others = made.others;
+    this.near = new Near(made.index, made.others);
     this.clock = made.clock;
     this.tiers = made.tiers;
     this.clones = made.clones;
@@ -100,43 +101,12 @@ export class Core {
 
   /** Returns the value under a key if it may be served without a question, and counts that. */
   glance(key: string): Held | undefined {
-    const held = this.index?.get(key);
+    const held = this.near.index?.get(key);
     if (held === undefined || !((this.clock[0] as number) < held.plainUntil) || this.isClosed) return undefined;
     this.clock[1] = 1;
     held.marks[held.at] = 1;
     this.hits++;
     return held;
-  }
-
-  /** Takes note until when a value may be served without a question. */
-  remember(key: string, held: Held, plainUntil: number): void {
-    const index = this.index;
-    // Found in one place alone: a value that two chains share is not served by the one after the other has deleted it.
-    if (index === undefined || plainUntil === 0 || (held.index !== undefined && held.index !== index)) return;
-    held.plainUntil = plainUntil;
-    if (held.index === index) return;
-    held.index = index;
-    held.key = key;
-    const before = index.get(key);
-    if (before !== undefined) before.plainUntil = 0;
-    index.set(key, held);
-  }
-
-  /** Has the next reader of a key ask. */
-  forget(key: string): void {
-    const held = this.index?.get(key);
-    if (held !== undefined) held.plainUntil = 0;
-    for (const index of this.#others) {
-      const held = index.get(key);
-      if (held !== undefined) held.plainUntil = 0;
-    }
-  }
-
-  /** Has the next reader of anything ask. */
-  forgetAll(prefix: string): void {
-    for (const index of this.index === undefined ? this.#others : [this.index, ...this.#others]) {
-      for (const [key, held] of index) if (key.startsWith(prefix)) held.plainUntil = 0;
-    }
   }
 
   /** Returns what a reader gets: the value, or a copy where that was asked for. */
@@ -146,10 +116,10 @@ export class Core {
 
   /** Keeps a value that was decoded from bytes beside them. */
   attach(key: string, createdAt: number, value: unknown): void {
-    if (this.index === undefined) return;
+    if (this.near.index === undefined) return;
     const size = this.#size(value);
     const held = this.#keep(value);
-    this.remember(key, held, this.native.attach(key, createdAt, held.slot, size));
+    this.near.remember(key, held, this.native.attach(key, createdAt, held.slot, size));
     values.collect();
   }
 
@@ -224,7 +194,7 @@ export class Core {
 
   #fulfil(core: NativeCore, lease: Lease, value: unknown, ask: Ask): Later<void> {
     // What cannot be copied is not kept; it is the answer of who asked all the same.
-    const own = this.clones && cloned(value) === value && !isPlain(value) ? ask.withTtl("0") : ask;
+    const own = this.clones && !isCloneable(value) ? ask.withTtl("0") : ask;
     try {
       return this.#put(lease.key, value, (held, size, forms) => core.fulfil(lease.native, held.slot, size, forms, own.native));
     } catch (error) {
@@ -283,7 +253,7 @@ export class Core {
     checked(key);
     const given = this.#given(value, (held, size, forms) => this.native.putIfAbsent(key, held.slot, size, forms, ask.native));
     return answer(given.payload, () => {
-      this.forget(key);
+      this.near.forget(key);
       return readFlag();
     });
   }
@@ -302,7 +272,7 @@ export class Core {
 
   /** Refuses what memory that copies cannot copy. */
   #refuseUncloneable(value: unknown): void {
-    if (!this.clones || isPlain(value) || cloned(value) !== value) return;
+    if (!this.clones || isCloneable(value)) return;
     throw new CacheError(
       "unsupported",
       `a value of type \`${typeName(value)}\` cannot be copied, which this memory does with all it keeps`,
@@ -310,12 +280,12 @@ export class Core {
   }
 
   #put(key: string, value: unknown, put: (held: Held, size: number, forms: Encoded[] | undefined) => Payload): Later<void> {
-    this.forget(key);
+    this.near.forget(key);
     const { held, payload } = this.#given(value, put);
     return answer(payload, () => {
       const until = readNumber();
-      this.forget(key);
-      this.remember(key, held, until);
+      this.near.forget(key);
+      this.near.remember(key, held, until);
     });
   }
 
@@ -328,54 +298,33 @@ export class Core {
     });
   }
 
+  #changed(key: string, payload: () => Payload): Later<void> {
+    return this.#change(() => this.near.forget(key), payload, readNothing);
+  }
+
   delete(key: string): Later<void> {
-    return this.#change(
-      () => this.forget(key),
-      () => this.native.delete(checked(key)),
-      readNothing,
-    );
+    return this.#changed(key, () => this.native.delete(checked(key)));
   }
 
   deleteNow(key: string): void {
-    void this.#change(
-      () => this.forget(key),
-      () => this.#now.delete(checked(key)),
-      readNothing,
-    );
+    void this.#changed(key, () => this.#now.delete(checked(key)));
   }
 
   expire(key: string): Later<void> {
-    return this.#change(
-      () => this.forget(key),
-      () => this.native.expire(checked(key)),
-      readNothing,
-    );
+    return this.#changed(key, () => this.native.expire(checked(key)));
   }
 
   expireNow(key: string): void {
-    void this.#change(
-      () => this.forget(key),
-      () => this.#now.expire(checked(key)),
-      readNothing,
-    );
+    void this.#changed(key, () => this.#now.expire(checked(key)));
   }
 
   clear(prefix: string): Later<number> {
     checked(prefix);
     return this.#change(
-      () => this.forgetAll(prefix),
+      () => this.near.forgetAll(prefix),
       () => this.native.clear(prefix),
       readNumber,
     );
-  }
-
-  clearNow(prefix: string): number {
-    checked(prefix);
-    return this.#change(
-      () => this.forgetAll(prefix),
-      () => this.#now.clear(prefix),
-      readNumber,
-    ) as number;
   }
 
   exists(key: string): Later<boolean> {
@@ -397,7 +346,7 @@ export class Core {
 
   distrust(key: string, tier: string | undefined, why: string): void {
     this.native.distrust(key, tier ?? "", why);
-    this.forget(key);
+    this.near.forget(key);
     values.collect();
   }
 
@@ -419,7 +368,7 @@ export class Core {
     const sizes = entries.map(([, value]) => this.#size(value));
     const slots = entries.map(([, value]) => this.#keep(value).slot);
     const forget = (): void => {
-      for (const key of keys) this.forget(key);
+      for (const key of keys) this.near.forget(key);
     };
     const give = (): Payload => {
       try {
@@ -439,30 +388,9 @@ export class Core {
   deleteMany(keys: string[]): Later<void> {
     keys.forEach(checked);
     return this.#change(
-      () => keys.forEach((key) => this.forget(key)),
+      () => keys.forEach((key) => this.near.forget(key)),
       () => this.native.deleteMany(keys),
       readNothing,
     );
   }
-}
-
-/** Says whether a value is no object: it needs no copy. */
-function isPlain(value: unknown): boolean {
-  return (typeof value !== "object" && typeof value !== "function") || value === null;
-}
-
-/** Copies a value; what cannot be copied stays what it is. */
-function cloned(value: unknown): unknown {
-  try {
-    return structuredClone(value);
-  } catch {
-    return value;
-  }
-}
-
-/** Refuses a key that is no string: `String(key)` would give many objects one key, and so would replacing half of a surrogate pair. */
-function checked(key: string): string {
-  if (typeof key !== "string") throw new CacheError("key_invalid", `a key must be a string, not \`${key === null ? "null" : typeof key}\``);
-  if (!isWellFormed(key)) throw new CacheError("key_invalid", "a key must be well-formed Unicode: this one has half of a surrogate pair");
-  return key;
 }

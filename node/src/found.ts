@@ -61,7 +61,7 @@ export class Found<T = unknown> {
     }
     const held = values.at(slot);
     this.#value = held.value;
-    core.remember(key, held, numbers[from + At.plainUntil] as number);
+    core.near.remember(key, held, numbers[from + At.plainUntil] as number);
   }
 
   /** Reads the answer that came last. */

@@ -152,7 +152,7 @@ class Memo {
   add(argument: unknown, held: Held): void {
     if (!PLAIN.has(typeof argument)) return;
     // What has left memory is still here; not for long.
-    if (this.held.size >= 2 * (this.core.index?.size ?? 0) + 1024) this.held.clear();
+    if (this.held.size >= 2 * (this.core.near.index?.size ?? 0) + 1024) this.held.clear();
     this.held.set(argument, held);
   }
 }

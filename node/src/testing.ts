@@ -65,7 +65,7 @@ export function openTestCache(config: Config | string, clock: ManualClock): Cach
 /** Removes a key from the near tier alone, as eviction does; says whether it was there. */
 export function forgetNear(cache: { readonly core: Cache["core"] }, key: string): boolean {
   const forgotten = native.forgetNear(cache.core.native, key);
-  cache.core.forget(key);
+  cache.core.near.forget(key);
   values.collect();
   return forgotten;
 }

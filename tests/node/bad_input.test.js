@@ -22,7 +22,7 @@ import {
 import { KeyvUndercroft } from "undercroft/keyv";
 
 const folder = mkdtempSync(join(tmpdir(), "undercroft-bad-"));
-after(() => rmSync(folder, { recursive: true, force: true }));
+after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 20 }));
 
 const invalid = (message) => ({ name: "CacheError", code: "config_invalid", message });
 const load = async (id) => id;

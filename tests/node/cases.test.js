@@ -13,7 +13,7 @@ let folder;
 before(() => {
   folder = mkdtempSync(join(tmpdir(), "undercroft-cases-"));
 });
-after(() => rmSync(folder, { recursive: true, force: true }));
+after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 20 }));
 
 for (const name of ["freshness", "flight", "chain", "faults"]) {
   for (const one of read(name)) {

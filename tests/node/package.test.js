@@ -24,7 +24,7 @@ before(() => {
   writeFileSync(join(folder, "package.json"), '{ "private": true, "type": "module" }');
   execFileSync("npm", ["install", "--silent", "--no-audit", "--no-fund", "--prefer-offline", join(folder, filename)], options);
 });
-after(() => rmSync(folder, { recursive: true, force: true }));
+after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 20 }));
 
 test("the README has a quick start for Node, and one for the component", () => {
   assert.deepEqual(

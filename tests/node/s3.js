@@ -18,7 +18,7 @@ export async function serve() {
   const options = { endpointUrl, region: "us-east-1", accessKeyId: "test", secretAccessKey: "testing-secret" };
   const stop = () => {
     server.kill();
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(folder, { recursive: true, force: true, maxRetries: 20 });
   };
   return { endpointUrl, folder, options, stop };
 }

@@ -9,7 +9,7 @@ import { forgetNear, keptValues } from "undercroft/testing";
 import { block, turns, until } from "./waiting.js";
 
 const folder = mkdtempSync(join(tmpdir(), "undercroft-stores-"));
-after(() => rmSync(folder, { recursive: true, force: true }));
+after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 20 }));
 const directory = (options) => new LocalFileCache(mkdtempSync(join(folder, "store-")), options);
 
 /** A store as a user writes one. */

@@ -6,7 +6,6 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    ptr,
     sync::{Arc, atomic::AtomicU8},
 };
 
@@ -28,6 +27,7 @@ use crate::{
     live::{CHUNK, Marks, live},
     pin::pin,
     reply::{ANSWERS, Out, Reply},
+    wake::Wake,
 };
 
 /// How often who releases a value asks for the lock. In vain it only means that JavaScript lets go of it with its next call.
@@ -71,11 +71,6 @@ struct State {
     next: u32,
 }
 
-struct Wake(sys::napi_threadsafe_function);
-
-// SAFETY: a thread-safe function may be called from any thread, under the lock of the state, which ends it.
-unsafe impl Send for Wake {}
-
 enum Done {
     /// The work with this ticket has ended.
     Work(u32, Result<Out>),
@@ -116,8 +111,7 @@ impl Shared {
         if state.under_way.is_empty()
             && let Some(wake) = &state.wake
         {
-            // SAFETY: this is the JavaScript thread, and the function has not ended.
-            unsafe { sys::napi_ref_threadsafe_function(env, wake.0) };
+            wake.hold(env);
         }
         state.under_way.insert(ticket, None);
         ticket
@@ -223,8 +217,8 @@ impl State {
         if let Some(wake) = &self.wake
             && !std::mem::replace(&mut self.woken, true)
         {
-            // SAFETY: the function has not ended: that takes the lock, which the caller has. It fails only while the environment ends.
-            unsafe { sys::napi_call_threadsafe_function(wake.0, ptr::null_mut(), sys::ThreadsafeFunctionCallMode::nonblocking) };
+            // It has not ended: that takes the lock, which the caller has.
+            wake.call();
         }
     }
 }
@@ -246,8 +240,7 @@ impl Bridge {
             answers: Box::new(std::array::from_fn(|_| AtomicF64::new())),
             thread: std::thread::current().id(),
         });
-        let wake = connect(env.raw(), drain.value().value)?;
-        shared.state.lock().wake = Some(Wake(wake));
+        shared.state.lock().wake = Some(Wake::new(env.raw(), drain.value().value)?);
         // Runs before the function's own hook, which was added earlier: nobody wakes an environment that has ended.
         let hook = Arc::into_raw(shared.clone());
         // SAFETY: the hook is called once, with the pointer, which is a counted one.
@@ -361,57 +354,8 @@ impl State {
             && self.under_way.is_empty()
             && let Some(wake) = &self.wake
         {
-            // SAFETY: this is the JavaScript thread, and the function has not ended.
-            unsafe { sys::napi_unref_threadsafe_function(env, wake.0) };
+            wake.let_go(env);
         }
-    }
-}
-
-/// Makes a function that any thread may call, and that has `drain` called on the JavaScript thread.
-fn connect(env: sys::napi_env, drain: sys::napi_value) -> napi::Result<sys::napi_threadsafe_function> {
-    let failed = |_| invalid("no thread-safe function can be made");
-    let mut name = ptr::null_mut();
-    let text = c"undercroft";
-    let mut function = ptr::null_mut();
-    // SAFETY: this is the JavaScript thread, inside a call; the values are of this environment.
-    unsafe {
-        ok(sys::napi_create_string_utf8(env, text.as_ptr(), text.count_bytes() as isize, &raw mut name)).map_err(failed)?;
-        ok(sys::napi_create_threadsafe_function(
-            env,
-            drain,
-            ptr::null_mut(),
-            name,
-            0,
-            1,
-            ptr::null_mut(),
-            None,
-            ptr::null_mut(),
-            Some(call),
-            &raw mut function,
-        ))
-        .map_err(failed)?;
-        // What is under way keeps the process alive, the bridge does not.
-        ok(sys::napi_unref_threadsafe_function(env, function)).map_err(failed)?;
-    }
-    Ok(function)
-}
-
-fn ok(status: sys::napi_status) -> std::result::Result<(), sys::napi_status> {
-    if status == sys::Status::napi_ok { Ok(()) } else { Err(status) }
-}
-
-/// Calls `drain`, on the JavaScript thread.
-unsafe extern "C" fn call(env: sys::napi_env, drain: sys::napi_value, _context: *mut std::ffi::c_void, _data: *mut std::ffi::c_void) {
-    // While the environment ends there is none.
-    if env.is_null() || drain.is_null() {
-        return;
-    }
-    // SAFETY: Node calls this on the JavaScript thread with values of the environment. An exception that `drain` throws is the
-    // environment's to report.
-    unsafe {
-        let mut this = ptr::null_mut();
-        sys::napi_get_undefined(env, &raw mut this);
-        sys::napi_call_function(env, this, drain, 0, ptr::null(), ptr::null_mut());
     }
 }
 
@@ -421,10 +365,7 @@ unsafe extern "C" fn disconnect(shared: *mut std::ffi::c_void) {
     let shared = unsafe { Arc::from_raw(shared.cast::<Shared>().cast_const()) };
     let (done, asked) = {
         let mut state = shared.state.lock();
-        if let Some(wake) = state.wake.take() {
-            // SAFETY: it is called here last; from now on nobody finds it.
-            unsafe { sys::napi_release_threadsafe_function(wake.0, sys::ThreadsafeFunctionReleaseMode::abort) };
-        }
+        state.wake = None;
         for stop in state.under_way.drain().filter_map(|(_, stop)| stop) {
             stop.abort();
         }

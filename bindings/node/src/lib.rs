@@ -18,6 +18,7 @@ mod reply;
 mod template;
 mod testing;
 mod tier;
+mod wake;
 
 use napi_derive::napi;
 
