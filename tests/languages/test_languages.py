@@ -141,6 +141,20 @@ def test_python_gets_what_others_put(server: servers.Server, language: str, code
     assert (fresh_until - created_at, stale_until - fresh_until) == (90_000, 5_000)
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_bytes_go_both_ways(server: servers.Server, language: str) -> None:
+    cache = python(server, "raw")
+    cache.set(f"raw-for-{language}", b"\x00\xff", ttl=90)
+
+    with shelf(language, server, "raw") as other:
+        found, written, (created_at, fresh_until, _) = other.get(f"raw-for-{language}")
+        other.put(f"raw-from-{language}", b"\xfe\x01", "raw", ttl=90_000)
+
+    assert (found, written) == (b"\x00\xff", "raw")
+    assert (created_at, fresh_until) == deadlines(cache, f"raw-for-{language}")
+    assert cache.get(f"raw-from-{language}") == b"\xfe\x01"
+
+
 PAIRS = [(writer, reader) for writer in LANGUAGES for reader in LANGUAGES if writer != reader]
 
 
