@@ -129,7 +129,7 @@ function traced(error: CacheError, trace: { stack?: unknown }): CacheError {
   return error;
 }
 
-/** The value of a number, if it is one: `Infinity` and what is below are kept. */
+/** What answers that are numbers, or nothing, are read with. */
 export const readNumber = (): number => ANSWERS[At.number] as number;
 export const readFlag = (): boolean => ANSWERS[At.number] !== 0;
 export const readNothing = (): void => undefined;

@@ -1,5 +1,5 @@
 /** One cache as the facades share it: the core's verbs, and what JavaScript may serve without asking. */
-import { ANSWERS, At, Kind, answer, bridge, readFlag, readNothing, readNumber, values, type Later } from "./bridge.js";
+import { ANSWERS, At, Kind, answer, answerNow, bridge, readFlag, readNothing, readNumber, values, type Later } from "./bridge.js";
 import { Ask } from "./ask.js";
 import { failed } from "./background.js";
 import { checked, cloned, isCloneable } from "./checks.js";
@@ -88,10 +88,6 @@ export class Core {
     return new Core({ native: made, index, others: [], clock: clock?.cell ?? CLOCK, tiers: [], clones: false });
   }
 
-  guard<T>(call: () => T): T {
-    return guarded(call);
-  }
-
   /** Says why calls that must not wait cannot be answered here; `undefined` where they can. */
   get waits(): string | undefined {
     return this.native.farSchemes.find((scheme) => scheme !== "memory" && scheme !== "file");
@@ -99,14 +95,19 @@ export class Core {
 
   // ---- what JavaScript may serve by itself
 
-  /** Returns the value under a key if it may be served without a question, and counts that. */
-  glance(key: string): Held | undefined {
-    const held = this.near.index?.get(key);
-    if (held === undefined || !((this.clock[0] as number) < held.plainUntil) || this.isClosed) return undefined;
+  /** Says whether a value may be served without a question, and counts that it is. */
+  serves(held: Held): boolean {
+    if (!((this.clock[0] as number) < held.plainUntil) || this.isClosed) return false;
     this.clock[1] = 1;
     held.marks[held.at] = 1;
     this.hits++;
-    return held;
+    return true;
+  }
+
+  /** Returns the value under a key if it may be served without a question. */
+  glance(key: string): Held | undefined {
+    const held = this.near.index?.get(key);
+    return held !== undefined && this.serves(held) ? held : undefined;
   }
 
   /** Returns what a reader gets: the value, or a copy where that was asked for. */
@@ -166,10 +167,10 @@ export class Core {
 
   /** Like `begin`, for a caller that must not wait: `busy` where another one loads. */
   beginNow<T>(key: string, ask: Ask, lineage?: number[]): Found<T> {
-    return answer(
+    return answerNow(
       lineage === undefined ? this.#verbsNow.begin(checked(key), ask.number) : this.#verbsNow.begin(checked(key), ask.number, lineage),
       this.#found<T>(key),
-    ) as Found<T>;
+    );
   }
 
   resume<T>(lease: Lease, ask: Ask): Later<Found<T>> {
@@ -177,11 +178,11 @@ export class Core {
   }
 
   resumeNow<T>(lease: Lease, ask: Ask): Found<T> {
-    return answer(this.#now.resume(lease.native, ask.native), this.#found<T>(lease.key)) as Found<T>;
+    return answerNow(this.#now.resume(lease.native, ask.native), this.#found<T>(lease.key));
   }
 
   claim(key: string): Lease | undefined {
-    return (answer(this.native.claim(checked(key)), this.#found(key)) as Found).lease;
+    return answerNow(this.native.claim(checked(key)), this.#found(key)).lease;
   }
 
   fulfil(lease: Lease, value: unknown, ask: Ask): Later<void> {
@@ -205,7 +206,7 @@ export class Core {
   }
 
   fail<T>(lease: Lease): Found<T> | undefined {
-    return answer(this.native.fail(lease.native), (payload) => this.maybe<T>(lease.key, payload)) as Found<T> | undefined;
+    return answerNow(this.native.fail(lease.native), (payload) => this.maybe<T>(lease.key, payload));
   }
 
   patience(lease: Lease, ask: Ask): number | null {
@@ -217,7 +218,7 @@ export class Core {
     const read = (payload: Payload): Found<T> | number => {
       return ANSWERS[At.kind] === Kind.number ? readNumber() : Found.read<T>(this, lease.key, payload);
     };
-    return answer(this.native.overdue(lease.native, ask.native, waited), read) as Found<T> | number;
+    return answerNow(this.native.overdue(lease.native, ask.native, waited), read);
   }
 
   entry<T>(key: string, ask: Ask, isFresh: boolean, signal?: AbortSignal): Later<Found<T> | undefined> {
@@ -225,8 +226,7 @@ export class Core {
   }
 
   entryNow<T>(key: string, ask: Ask, isFresh: boolean): Found<T> | undefined {
-    return answer(this.#verbsNow.entry(checked(key), ask.number, isFresh), (payload) => this.maybe<T>(key, payload)) as
-      Found<T> | undefined;
+    return answerNow(this.#verbsNow.entry(checked(key), ask.number, isFresh), (payload) => this.maybe<T>(key, payload));
   }
 
   put(key: string, value: unknown, ask: Ask): Later<void> {
@@ -332,7 +332,7 @@ export class Core {
   }
 
   existsNow(key: string): boolean {
-    return answer(this.#now.exists(checked(key)), readFlag) as boolean;
+    return answerNow(this.#now.exists(checked(key)), readFlag);
   }
 
   sweep(): Later<number> {

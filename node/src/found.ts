@@ -1,7 +1,8 @@
 /** What a look found: the value, its deadlines, and perhaps the lease. */
-import { ANSWERS, At, answerNow, values, type Later } from "./bridge.js";
+import { ANSWERS, At, answerNow, values } from "./bridge.js";
 import { codecName, decoded } from "./codecs.js";
 import type { Core } from "./core.js";
+import { guarded } from "./errors.js";
 import type { NativeLease, Payload } from "./native.js";
 
 const STATES = ["miss", "hit", "stale", "busy"] as const;
@@ -90,14 +91,10 @@ export class Found<T = unknown> {
    */
   get value(): T {
     if (this.#value === UNREAD) {
-      this.#value = undefined;
-      if (this.#data !== undefined) {
-        const data = this.#data;
-        this.#value = UNREAD;
-        this.#value = decoded(data, this.#codec, this.#instance, this.tier);
-        this.#data = undefined;
-        this.#core.attach(this.key, this.createdAt, this.#value);
-      }
+      const data = this.#data;
+      this.#value = data === undefined ? undefined : decoded(data, this.#codec, this.#instance, this.tier);
+      if (data !== undefined) this.#core.attach(this.key, this.createdAt, this.#value);
+      this.#data = undefined;
     }
     return this.#core.lent(this.#value) as T;
   }
@@ -143,7 +140,7 @@ export class Lease {
 
   /** Hands the lease to the next who waits. */
   drop(): void {
-    this.core.guard(() => this.native.drop());
+    guarded(() => this.native.drop());
   }
 
   [Symbol.dispose](): void {
@@ -154,5 +151,3 @@ export class Lease {
     }
   }
 }
-
-export type { Later };

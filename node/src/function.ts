@@ -46,7 +46,7 @@ export interface CallOptions {
   skip?: readonly string[] | undefined;
 }
 
-/** What a cached function offers beside being called. `A` are its parameters, `R` is its result. */
+/** What a cached function offers beside being called. */
 export interface Offers<F extends AnyFunction> {
   /** Deletes the entry of these arguments. It begins at once and may be awaited. */
   invalidate(...args: Parameters<F>): Promise<void>;
@@ -88,7 +88,7 @@ export interface Settings extends Naming {
 }
 
 /** Says whether a ttl means that nothing is cached: zero or less. */
-export function passes(ttl: Settings["ttl"]): boolean {
+function passes(ttl: Settings["ttl"]): boolean {
   if (typeof ttl === "function" || ttl === null) return false;
   return ttl !== undefined && isNone(ttl);
 }
@@ -116,13 +116,13 @@ export function wrap<F extends AnyFunction>(fn: F, settings: Settings): Cached<F
   }
   const load = fn as unknown as (...args: readonly unknown[]) => unknown;
   const loads = new Loads(load, core, ask, { ttl, cacheIf: settings.cacheIf });
-  const made = passing ? through(load, settings.isSync) : settings.isSync ? now(keys, loads) : later(keys, loads);
+  const made = passing ? through(load, settings.isSync) : looking(keys, loads, settings.isSync);
   dress(made, fn, settings.name);
   return Object.assign(made, offered(keys, loads, store, settings)) as unknown as Cached<F>;
 }
 
 /** Makes the question of a function's calls. */
-export function question(ttl: Duration | null, policy: Settings["policy"]): Ask {
+function question(ttl: Duration | null, policy: Settings["policy"]): Ask {
   const given = Object.entries(policy).filter(([, value]) => value !== undefined);
   const rest = given
     .map(([name, value]) => `,${JSON.stringify(name)}:${SHARES.has(name) ? JSON.stringify(value) : durationText(value)}`)
@@ -169,68 +169,35 @@ function through(load: (...args: readonly unknown[]) => unknown, isSync: boolean
   };
 }
 
-/** Calls that end with a promise. */
-function later(keys: Plan, loads: Loads): Call {
+/** Calls that look into the cache: they end with a promise, or, where `isSync` says so, before they return. */
+function looking(keys: Plan, loads: Loads, isSync: boolean): Call {
   const { core, counts } = loads;
   const { single } = keys;
   const memo = new Memo(core);
-  const ask = (self: unknown, args: unknown[]): Promise<unknown> => {
-    try {
-      const key = keys.of(args);
-      const held = core.glance(key);
-      if (held === undefined) return loads.first(key, self, args);
-      counts.hits++;
-      if (single !== undefined && !core.clones) memo.add(args[single], held);
-      return Promise.resolve(core.lent(held.value));
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  };
-  const { clock } = core;
-  const known = memo.held;
-  if (single === 0) {
-    return function (this: unknown, argument: unknown) {
-      const held = known.get(argument);
-      if (held !== undefined && (clock[0] as number) < held.plainUntil && !core.isClosed) {
-        clock[1] = 1;
-        held.marks[held.at] = 1;
-        core.hits++;
-        counts.hits++;
-        return Promise.resolve(held.value);
-      }
-      // eslint-disable-next-line prefer-rest-params -- a rest parameter would cost every hit an array
-      return ask(this, slice.call(arguments));
-    };
-  }
-  return function (this: unknown, ...args: unknown[]) {
-    return ask(this, args);
-  };
-}
-
-/** Calls that end before they return. */
-function now(keys: Plan, loads: Loads): Call {
-  const { core, counts } = loads;
-  const { single } = keys;
-  const memo = new Memo(core);
-  const ask = (self: unknown, args: unknown[]): unknown => {
+  const look = (self: unknown, args: unknown[]): unknown => {
     const key = keys.of(args);
     const held = core.glance(key);
-    if (held === undefined) return loads.callNow(key, self, args);
+    if (held === undefined) return isSync ? loads.callNow(key, self, args) : loads.first(key, self, args);
     counts.hits++;
     if (single !== undefined && !core.clones) memo.add(args[single], held);
-    return core.lent(held.value);
+    return isSync ? core.lent(held.value) : Promise.resolve(core.lent(held.value));
   };
-  const { clock } = core;
+  const ask = isSync
+    ? look
+    : (self: unknown, args: unknown[]): unknown => {
+        try {
+          return look(self, args);
+        } catch (error) {
+          return Promise.reject(error);
+        }
+      };
   const known = memo.held;
   if (single === 0) {
     return function (this: unknown, argument: unknown) {
       const held = known.get(argument);
-      if (held !== undefined && (clock[0] as number) < held.plainUntil && !core.isClosed) {
-        clock[1] = 1;
-        held.marks[held.at] = 1;
-        core.hits++;
+      if (held !== undefined && core.serves(held)) {
         counts.hits++;
-        return held.value;
+        return isSync ? held.value : Promise.resolve(held.value);
       }
       // eslint-disable-next-line prefer-rest-params -- a rest parameter would cost every hit an array
       return ask(this, slice.call(arguments));

@@ -13,7 +13,7 @@ import { createHash } from "node:crypto";
 import { EventEmitter } from "node:events";
 import { openCache, type Config } from "./cache.js";
 import { Core } from "./core.js";
-import { asCore, InMemCache, Store, type StoreLike } from "./stores.js";
+import { asCore, InMemCache, lookedUp, Store, type StoreLike } from "./stores.js";
 
 /** One value of `setMany`; `ttl` in milliseconds. */
 export interface KeyvEntry {
@@ -115,8 +115,8 @@ export class KeyvUndercroft extends EventEmitter {
   async *iterator<T = unknown>(namespace?: string): AsyncGenerator<[string, T], void> {
     const keys = await this.#store.keys(namespace === undefined ? "" : `${namespace}:`);
     for (const key of keys) {
-      const entry = await this.#store.getEntry<T>(key);
-      if (entry !== undefined && Date.now() / 1000 < entry.freshUntil) yield [key, entry.value];
+      const found = await lookedUp<T>(this.#store.core, key, true);
+      if (found !== undefined) yield [key, found.value];
     }
   }
 

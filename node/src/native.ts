@@ -53,7 +53,6 @@ export interface NativeFaults {
 export interface NativeBridge {
   readonly answers: Float64Array;
   readonly clock: Float64Array;
-  readonly underWay: number;
   marks(chunk: number): Uint8Array;
   next(): Payload;
   released(): number[];

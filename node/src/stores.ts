@@ -1,5 +1,4 @@
 /** Stores: memory, a directory, two levels, many levels, and those that users write. */
-import type { Later } from "./bridge.js";
 import type { Serializer } from "./codecs.js";
 import { Core } from "./core.js";
 import { durationText, isNone, seconds, type Duration } from "./duration.js";
@@ -371,4 +370,4 @@ export function resolve(store: StoreLike | (() => StoreLike) | undefined): Store
   return isClass ? new (store as unknown as new () => StoreLike)() : store();
 }
 
-export { validateCacheStorage, type CacheEntry, type CacheStorage, type Later };
+export { validateCacheStorage, type CacheEntry, type CacheStorage };

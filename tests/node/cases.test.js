@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { Cache, openCache } from "undercroft";
+import { Cache, CacheError, openCache } from "undercroft";
 import { Core } from "../../node/dist/core.js";
 import { native } from "../../node/dist/native.js";
 import { Runner, expand, read } from "./cases.js";
@@ -82,6 +82,10 @@ for (const one of read("envelope")) {
     );
   });
 }
+
+test("every error of the contract is one of Node's, and is tried again where the contract says so", () => {
+  for (const { code, retryable } of JSON.parse(native.contract()).errors) assert.equal(new CacheError(code, "").retryable, retryable, code);
+});
 
 test("the contract is the one of the repository", () => {
   const contract = JSON.parse(readFileSync(new URL("../contract.json", import.meta.url), "utf8"));

@@ -90,7 +90,7 @@ pub(crate) struct Question {
     pub(crate) ttl: f64,
     /// When it was made, until when it is fresh, until when it may be served; milliseconds since the epoch.
     pub(crate) life: [f64; 3],
-    /// Keeps the value alive until it is answered.
+    /// Keeps the value, or the store, alive until JavaScript has read the question.
     pub(crate) _value: Option<undercroft::engine::Live>,
 }
 
@@ -338,12 +338,6 @@ impl Bridge {
         if let Some(waiting) = waiting {
             let _nobody_waits = waiting.send(answer);
         }
-    }
-
-    /// How much is under way.
-    #[napi(getter)]
-    pub fn under_way(&self) -> u32 {
-        u32::try_from(self.0.state.lock().under_way.len()).unwrap_or(u32::MAX)
     }
 }
 
